@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {ERC1967Proxy} from "@openzeppelin/contracts/proxy/ERC1967/ERC1967Proxy.sol";
+
+import {AlephToken} from "../src/AlephToken.sol";
+import {JobManager} from "../src/JobManager.sol";
+import {NodeRegistry} from "../src/NodeRegistry.sol";
+import {StakingManager} from "../src/StakingManager.sol";
+import {Governed} from "../src/base/Governed.sol";
+import {IStakingManager} from "../src/interfaces/IStakingManager.sol";
+import {Roles} from "../src/libraries/Roles.sol";
+
+/// @title How the contracts are put together; what the tests test is what the script deploys
+abstract contract Deployer {
+    /// @notice The contracts of one network.
+    struct Deployment {
+        AlephToken aleph;
+        NodeRegistry nodeRegistry;
+        StakingManager stakingManager;
+        JobManager jobManager;
+    }
+
+    uint256 internal constant TOKEN_SUPPLY = 500_000_000 ether;
+
+    /// @dev `admin` must be the caller of the contracts: it wires them, and gets the whole token
+    /// supply and every role that an account can hold.
+    function _deploy(address admin, IStakingManager.Parameters memory staking)
+        internal
+        returns (Deployment memory all)
+    {
+        all.aleph = new AlephToken(admin, TOKEN_SUPPLY);
+        all.nodeRegistry = NodeRegistry(
+            _proxy(address(new NodeRegistry()), abi.encodeCall(NodeRegistry.initialize, (admin)))
+        );
+        all.stakingManager = StakingManager(
+            _proxy(
+                address(new StakingManager()),
+                abi.encodeCall(
+                    StakingManager.initialize, (admin, all.aleph, all.nodeRegistry, staking)
+                )
+            )
+        );
+        all.jobManager = JobManager(
+            _proxy(
+                address(new JobManager()),
+                abi.encodeCall(JobManager.initialize, (admin, all.nodeRegistry))
+            )
+        );
+
+        all.nodeRegistry.grantRole(Roles.STAKING_MANAGER, address(all.stakingManager));
+        all.stakingManager.grantRole(Roles.PARAMETER, admin);
+        all.jobManager.grantRole(Roles.SCHEDULER, admin);
+        _grantCommonRoles(all.nodeRegistry, admin);
+        _grantCommonRoles(all.stakingManager, admin);
+        _grantCommonRoles(all.jobManager, admin);
+    }
+
+    function _proxy(address implementation, bytes memory initialization) private returns (address) {
+        return address(new ERC1967Proxy(implementation, initialization));
+    }
+
+    function _grantCommonRoles(Governed target, address admin) private {
+        target.grantRole(Roles.UPGRADER, admin);
+        target.grantRole(Roles.PAUSER, admin);
+    }
+}

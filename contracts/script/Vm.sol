@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+/// @dev Where forge answers cheatcodes: the address of the key keccak256("hevm cheat code").
+Vm constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
+
+/// @title The cheatcodes that the script and the tests use, and no others
+interface Vm {
+    /// @notice A log that a call left, as `getRecordedLogs` returns it.
+    struct Log {
+        bytes32[] topics;
+        bytes data;
+        address emitter;
+    }
+
+    // Script.
+    function startBroadcast() external;
+    function stopBroadcast() external;
+    function envOr(string calldata name, uint256 fallbackValue) external view returns (uint256);
+    function envOr(string calldata name, string calldata fallbackValue)
+        external
+        view
+        returns (string memory);
+    function serializeAddress(string calldata object, string calldata key, address value)
+        external
+        returns (string memory json);
+    function serializeUint(string calldata object, string calldata key, uint256 value)
+        external
+        returns (string memory json);
+    function writeJson(string calldata json, string calldata path) external;
+
+    // Who calls, and when.
+    function prank(address sender) external;
+    function startPrank(address sender) external;
+    function stopPrank() external;
+    function warp(uint256 timestamp) external;
+    function roll(uint256 blockNumber) external;
+
+    // What is expected.
+    function assume(bool condition) external pure;
+    function expectRevert(bytes calldata data) external;
+    function expectRevert(bytes4 data) external;
+    function expectEmit(address emitter) external;
+    function recordLogs() external;
+    function getRecordedLogs() external returns (Log[] memory);
+    function assertEq(uint256 left, uint256 right) external pure;
+    function assertEq(uint256 left, uint256 right, string calldata about) external pure;
+    function assertEq(address left, address right) external pure;
+    function assertEq(bytes32 left, bytes32 right) external pure;
+    function assertEq(bytes32 left, bytes32 right, string calldata about) external pure;
+    function assertEq(bytes calldata left, bytes calldata right) external pure;
+    function assertEq(string calldata left, string calldata right) external pure;
+    function assertTrue(bool condition) external pure;
+    function assertTrue(bool condition, string calldata about) external pure;
+    function assertFalse(bool condition) external pure;
+    function assertFalse(bool condition, string calldata about) external pure;
+    function assertGe(uint256 left, uint256 right) external pure;
+    function assertLe(uint256 left, uint256 right) external pure;
+
+    // State, files, gas.
+    function load(address target, bytes32 slot) external view returns (bytes32);
+    function snapshotState() external returns (uint256 id);
+    function revertToState(uint256 id) external returns (bool);
+    function readFile(string calldata path) external view returns (string memory);
+    function parseJsonKeys(string calldata json, string calldata key)
+        external
+        pure
+        returns (string[] memory);
+    function snapshotGasLastCall(string calldata name) external returns (uint256 gas);
+}
