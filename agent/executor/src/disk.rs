@@ -1,0 +1,155 @@
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    path::Path,
+};
+
+use rustix::fs::{ioctl_ficlone, statvfs};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::ExecutorError;
+
+/// Makes a machine's disk: a copy of the image, grown to the disk's size. A disk that is there
+/// already is whole and holds the customer's data: it is left as it is. Blocks, for long where
+/// the file system cannot share blocks.
+pub(crate) fn prepare(
+    path: &Path,
+    image: &File,
+    disk_mib: u64,
+    cancelled: &CancellationToken,
+) -> Result<(), ExecutorError> {
+    let failed = |doing| ExecutorError::file(doing, path);
+    if path.exists() {
+        return Ok(());
+    }
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(folder).map_err(ExecutorError::file("create", folder))?;
+    let image_bytes = image.metadata().map_err(failed("measure the image of"))?.len();
+    let disk_bytes = disk_mib.saturating_mul(MIB);
+    if image_bytes > disk_bytes {
+        return Err(ExecutorError::DiskTooSmall { image_mib: image_bytes.div_ceil(MIB), disk_mib });
+    }
+    let stat = statvfs(folder).map_err(|error| failed("measure the room for")(error.into()))?;
+    let available_mib = stat.f_bavail.saturating_mul(stat.f_frsize) / MIB;
+    if available_mib < disk_mib {
+        return Err(ExecutorError::DiskFull { available_mib, disk_mib });
+    }
+
+    // Under its name only when whole: a copy that was interrupted is begun anew.
+    let part = path.with_extension("part");
+    let disk = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&part)
+        .map_err(failed("create"))?;
+    if let Err(error) = ioctl_ficlone(&disk, image) {
+        debug!(%error, "the file system does not share blocks: copying the image");
+        copy(image, &disk, image_bytes, cancelled).map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => ExecutorError::Cancelled,
+            _ => failed("copy the image to")(error),
+        })?;
+    }
+    let finish = || {
+        disk.set_len(disk_bytes)?;
+        disk.sync_all()?;
+        fs::rename(&part, path)?;
+        File::open(folder)?.sync_all()
+    };
+    finish().map_err(failed("finish"))
+}
+
+const MIB: u64 = 1 << 20;
+const PIECE_BYTES: usize = 1 << 20;
+/// Zeros of this size and place are left out of a copy.
+const HOLE_BYTES: usize = 64 << 10;
+
+fn copy(from: &File, to: &File, size_bytes: u64, cancelled: &CancellationToken) -> io::Result<()> {
+    to.set_len(size_bytes)?;
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut offset = 0;
+    while offset < size_bytes {
+        if cancelled.is_cancelled() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let count = size_bytes.saturating_sub(offset).min(PIECE_BYTES as u64) as usize;
+        let piece = &mut piece[..count];
+        from.read_exact_at(piece, offset)?;
+        for (index, part) in piece.chunks(HOLE_BYTES).enumerate() {
+            if part.iter().any(|byte| *byte != 0) {
+                to.write_all_at(part, offset + (index * HOLE_BYTES) as u64)?;
+            }
+        }
+        offset += count as u64;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    fn image(bytes: &[u8]) -> File {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(bytes, 0).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_disk_is_its_image_and_then_zeros() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("7/root.img");
+        let mut bytes = vec![0; 3 * PIECE_BYTES / 2 + 5];
+        bytes[70_000] = 1;
+        *bytes.last_mut().unwrap() = 2;
+        prepare(&path, &image(&bytes), 4, &CancellationToken::new()).unwrap();
+        let disk = fs::read(&path).unwrap();
+        assert_eq!(disk.len(), 4 << 20);
+        assert!(disk[..bytes.len()] == bytes);
+        assert!(disk[bytes.len()..].iter().all(|byte| *byte == 0));
+        assert!(!path.with_extension("part").exists());
+    }
+
+    #[test]
+    fn a_copy_leaves_out_zeros_and_stops_when_told() {
+        let (from, to) = (image(&[1; 100]), tempfile::tempfile().unwrap());
+        from.set_len(8 << 20).unwrap();
+        copy(&from, &to, 8 << 20, &CancellationToken::new()).unwrap();
+        let metadata = to.metadata().unwrap();
+        assert_eq!(metadata.len(), 8 << 20);
+        assert!(metadata.blocks() * 512 <= 1 << 20, "{} blocks", metadata.blocks());
+
+        let cancelled = CancellationToken::new();
+        cancelled.cancel();
+        let error = copy(&from, &to, 8 << 20, &cancelled).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Interrupted);
+    }
+
+    #[test]
+    fn a_disk_that_is_there_is_kept_and_a_half_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("root.img");
+        fs::write(path.with_extension("part"), vec![9; 3 << 20]).unwrap();
+        prepare(&path, &image(b"first"), 1, &CancellationToken::new()).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().len(), 1 << 20);
+        prepare(&path, &image(b"second"), 1, &CancellationToken::new()).unwrap();
+        assert!(fs::read(&path).unwrap().starts_with(b"first\0"));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("root.img");
+        let token = CancellationToken::new();
+        let error = prepare(&path, &image(&vec![1; PIECE_BYTES + 1]), 1, &token).unwrap_err();
+        assert!(matches!(error, ExecutorError::DiskTooSmall { image_mib: 2, disk_mib: 1 }));
+        let error = prepare(&path, &image(b"x"), u64::MAX >> 21, &token).unwrap_err();
+        assert!(matches!(error, ExecutorError::DiskFull { .. }), "{error}");
+        assert!(!path.exists());
+    }
+}
