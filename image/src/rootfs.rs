@@ -32,7 +32,6 @@ const INODES_SPARE: u64 = 2048;
 #[serde(deny_unknown_fields)]
 struct Recipe {
     suite: String,
-    sources: Vec<String>,
     source_date_epoch: u64,
     packages: Vec<String>,
     exclude: Vec<String>,
@@ -83,7 +82,6 @@ fn install_packages(recipe: &Recipe, tree: &Path) -> Result<()> {
         .arg(format!("--include={}", recipe.packages.join(",")))
         .arg(&recipe.suite)
         .arg(tree)
-        .args(&recipe.sources)
         .run()?;
     Ok(())
 }
