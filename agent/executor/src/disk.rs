@@ -67,7 +67,8 @@ const PIECE_BYTES: usize = 1 << 20;
 /// Zeros of this size and place are left out of a copy.
 const HOLE_BYTES: usize = 64 << 10;
 
-fn copy(from: &File, to: &File, size_bytes: u64, cancelled: &CancellationToken) -> io::Result<()> {
+/// Copies that many bytes into an empty file; zeros become holes. Blocks.
+pub(crate) fn copy(from: &File, to: &File, size_bytes: u64, cancelled: &CancellationToken) -> io::Result<()> {
     to.set_len(size_bytes)?;
     let mut piece = vec![0; PIECE_BYTES];
     let mut offset = 0;

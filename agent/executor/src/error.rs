@@ -78,8 +78,8 @@ pub enum ExecutorError {
         /// The job asked for.
         job: JobId,
     },
-    /// The machine has not been started yet, so it has said nothing.
-    #[error("the machine of job {job} has not been started yet: try again later")]
+    /// The machine was not started, so it has said nothing.
+    #[error("the machine of job {job} was not started: its state says what it waits for, or why")]
     NoConsole {
         /// The job asked for.
         job: JobId,

@@ -1,4 +1,10 @@
-use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use aleph_types::{JobId, JobSpec};
 use aleph_vmm::status::{Console, Reader};
@@ -12,6 +18,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     Capacity, DesiredVms, ExecutorError, ExecutorOptions, Images, Power, Reports, VmView, VmViews,
+    archive::Archive,
     capacity::Ledger,
     error::in_words,
     leftovers::{self, Leftovers},
@@ -25,6 +32,7 @@ pub struct Executor {
     options: Arc<ExecutorOptions>,
     ledger: Arc<Ledger>,
     views: watch::Receiver<VmViews>,
+    archive: Arc<Archive>,
     power_down: Arc<watch::Sender<Option<Duration>>>,
     all_down: watch::Receiver<bool>,
 }
@@ -46,6 +54,7 @@ impl Executor {
         };
         // Processes are known by the files they use, and the kernel resolves links in their names.
         options.run_dir = canonical().map_err(ExecutorError::file("create", &run_dir))?;
+        let archive = Arc::new(Archive::open(&options.ended_dir)?);
         let options = Arc::new(options);
         let ledger = Arc::new(Ledger::new(options.capacity));
         let (views, views_receiver) = watch::channel(VmViews::new());
@@ -55,11 +64,12 @@ impl Executor {
             options: options.clone(),
             ledger: ledger.clone(),
             views: views_receiver,
+            archive: archive.clone(),
             power_down: Arc::new(power_down),
             all_down: all_down_receiver,
         };
         let reconciler = Reconciler {
-            shared: Arc::new(Shared { options, ledger, views, images, reports }),
+            shared: Arc::new(Shared { options, ledger, views, archive, images, reports }),
             desired,
             power_down: power_down_receiver,
             all_down,
@@ -70,14 +80,26 @@ impl Executor {
         Ok((executor, reconciler))
     }
 
-    /// All machines, now and whenever one of them changes.
+    /// All machines that have not been removed, now and whenever one of them changes.
     pub fn views(&self) -> watch::Receiver<VmViews> {
         self.views.clone()
     }
 
-    /// One machine, now.
+    /// All machines, now: those that have not been removed, then those that were and are still
+    /// remembered, the last one first.
+    pub fn list(&self) -> Vec<VmView> {
+        // In this order: whatever is removed meanwhile has been put into the archive before.
+        let present = self.views.borrow().clone();
+        let mut ended = self.archive.views();
+        ended.retain(|view| !present.contains_key(&view.spec.id));
+        present.into_values().chain(ended).collect()
+    }
+
+    /// One machine, now. One that was removed is still remembered for a while, as stopped or
+    /// failed.
     pub fn view(&self, job: JobId) -> Option<VmView> {
-        self.views.borrow().get(&job).cloned()
+        let present = self.views.borrow().get(&job).cloned();
+        present.or_else(|| self.archive.view(job))
     }
 
     /// What machines may occupy together.
@@ -91,23 +113,29 @@ impl Executor {
     }
 
     /// What a machine has written to its console since its last start, from a position on. The
-    /// last MiB is kept, also after the machine's end.
+    /// last MiB is kept, also after the machine's end and for a while after its removal.
     pub async fn console(
         &self,
         job: JobId,
         offset: u64,
         size_bytes_max: usize,
     ) -> Result<Console, ExecutorError> {
-        if !self.views.borrow().contains_key(&job) {
+        if self.view(job).is_none() {
             return Err(ExecutorError::UnknownJob { job });
         }
-        let path = self.options.places(job).status();
+        let pages = [self.options.places(job).status(), self.archive.page(job)];
         let read = move || {
-            if !path.exists() {
-                return Err(ExecutorError::NoConsole { job });
+            for path in &pages {
+                match File::open(path) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    page => {
+                        let page = page.map_err(ExecutorError::file("open", path))?;
+                        let console = Reader::new(page).console(offset, size_bytes_max);
+                        return console.map_err(ExecutorError::Monitor);
+                    }
+                }
             }
-            let page = Reader::open(&path).map_err(ExecutorError::Monitor)?;
-            page.console(offset, size_bytes_max).map_err(ExecutorError::Monitor)
+            Err(ExecutorError::NoConsole { job })
         };
         spawn_blocking(read).await.map_err(|_| ExecutorError::Cancelled)?
     }
@@ -166,7 +194,11 @@ impl<I: Images, R: Reports> Reconciler<I, R> {
                 Ok(()) = self.desired.changed() => {}
                 Ok(()) = self.power_down.changed() => {}
                 Some(ended) = self.tasks.join_next_with_id() => self.forget(ended),
-                _ = resync.tick() => self.vms.retain(|_, vm| !vm.has_failed),
+                _ = resync.tick() => {
+                    self.vms.retain(|_, vm| !vm.has_failed);
+                    let archive = self.shared.archive.clone();
+                    self.tasks.spawn_blocking(move || archive.prune(SystemTime::now()));
+                }
             }
         }
     }

@@ -59,16 +59,20 @@ pub(crate) fn remove(places: &Places) -> Result<(), ExecutorError> {
     taps::remove(&places.tap)
         .map_err(ExecutorError::file("remove the interface", Path::new(&places.tap)))?;
     // The disk last, and with it the record: what is half removed is found again.
-    for folder in [&places.run, &places.data] {
-        match fs::remove_dir_all(folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            outcome => outcome.map_err(ExecutorError::file("remove", folder))?,
-        }
-    }
-    Ok(())
+    remove_folder(&places.run)?;
+    remove_folder(&places.data)
 }
 
-fn jobs_in(folder: &Path) -> io::Result<Vec<JobId>> {
+/// Removes a folder and what is in it, if it is there.
+pub(crate) fn remove_folder(folder: &Path) -> Result<(), ExecutorError> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome.map_err(ExecutorError::file("remove", folder)),
+    }
+}
+
+/// The jobs that a folder has folders of.
+pub(crate) fn jobs_in(folder: &Path) -> io::Result<Vec<JobId>> {
     let mut jobs = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

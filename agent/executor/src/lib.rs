@@ -16,7 +16,9 @@
 //! - a machine that fails is tried again a limited number of times, with growing pauses, over
 //!   restarts of agent and host; then it has failed for good and is reported so;
 //! - machines never reserve more than the capacity that the node gave them;
-//! - a disk is under its name only when it is whole, and is then never made anew.
+//! - a disk is under its name only when it is whole, and is then never made anew;
+//! - how a machine ended and the end of its console are kept when it is removed, of the last
+//!   [`ENDED_MAX`] machines for [`ENDED_FOR`], over restarts of agent and host.
 //!
 //! What it does not do: it does not decide what runs, store images or talk to the chain, and it
 //! does not run guests: that is the monitor, a process of its own. Networks come later; what is
@@ -24,6 +26,7 @@
 
 #![forbid(unsafe_code)]
 
+mod archive;
 mod capacity;
 mod cgroup;
 mod disk;
@@ -40,6 +43,7 @@ mod taps;
 mod view;
 
 pub use aleph_vmm::status::Console;
+pub use archive::{ENDED_FOR, ENDED_MAX};
 pub use capacity::{Capacity, HostReserve};
 pub use error::ExecutorError;
 pub use executor::{Executor, Reconciler};

@@ -16,6 +16,8 @@ pub struct ExecutorOptions {
     /// A folder for what outlives a reboot: records and disks, by job. In the file system of the
     /// images if that can share blocks between files.
     pub data_dir: PathBuf,
+    /// A folder for what is kept of machines that were removed, by job.
+    pub ended_dir: PathBuf,
     /// A folder for what ends with a reboot: sockets and status pages, by job. Short, because
     /// socket paths are limited to 107 bytes.
     pub run_dir: PathBuf,
@@ -73,12 +75,14 @@ impl Default for RestartPolicy {
 }
 
 impl ExecutorOptions {
-    /// The places and times of the appliance.
+    /// The places and times of the appliance; what is kept of removed machines goes beside
+    /// `data_dir`.
     pub fn appliance(data_dir: PathBuf, capacity: Capacity) -> Self {
         Self {
             monitor: vec!["/usr/bin/aleph-vmm".into()],
             kernel: "/usr/share/aleph/guest/vmlinux".into(),
             cmdline: "console=ttyS0 root=/dev/vda rw".into(),
+            ended_dir: data_dir.with_file_name("ended"),
             data_dir,
             run_dir: "/run/aleph/vms".into(),
             cgroup: Some("/sys/fs/cgroup/aleph".into()),
@@ -118,7 +122,7 @@ impl Places {
     }
 
     pub(crate) fn record(&self) -> PathBuf {
-        self.data.join("vm.json")
+        self.data.join(RECORD_FILE)
     }
 
     pub(crate) fn control(&self) -> PathBuf {
@@ -134,6 +138,8 @@ impl Places {
     }
 }
 
+/// What is known of a machine, in its folders.
+pub(crate) const RECORD_FILE: &str = "vm.json";
 /// A process that holds a file of this name in a run folder is the monitor of that job.
 pub(crate) const STATUS_FILE: &str = "status";
 

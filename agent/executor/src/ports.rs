@@ -4,7 +4,8 @@ use aleph_types::{Cid, JobId, JobSpec};
 
 /// What ought to run here: the machines of all jobs that this node has, and no others.
 ///
-/// A machine that is left out is stopped and everything of it is deleted, its disk included.
+/// A machine that is left out is stopped and everything of it is deleted, its disk included; only
+/// how it ended and its console are kept for a while.
 pub type DesiredVms = BTreeMap<JobId, DesiredVm>;
 
 /// One machine that this node ought to have.

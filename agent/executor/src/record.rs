@@ -8,7 +8,7 @@ use aleph_types::JobSpec;
 use serde::{Deserialize, Serialize};
 use tracing::error;
 
-use crate::{ExecutorError, process::ProcessId};
+use crate::{ExecutorError, VmState, process::ProcessId};
 
 /// What is kept of a machine over restarts of the agent and of the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,15 @@ pub(crate) enum End {
 impl Record {
     pub(crate) fn new(spec: JobSpec) -> Self {
         Self { version: VERSION, spec, failures: 0, monitor: None, end: None }
+    }
+
+    /// What a machine without a monitor does.
+    pub(crate) fn resting_state(&self) -> VmState {
+        match self.end.clone() {
+            Some(End::Stopped { exit, .. }) => VmState::Stopped { exit },
+            Some(End::Failed { reason }) => VmState::Failed { reason },
+            None => VmState::Preparing { detail: "waiting for its turn".into() },
+        }
     }
 
     /// The record of a machine; nothing if there is none that can be read.
@@ -74,7 +83,7 @@ const SIZE_BYTES_MAX: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
-    use aleph_types::{Cid, JobId, Resources};
+    use aleph_types::{Cid, Digest, JobId, Resources};
 
     use super::*;
 
@@ -83,7 +92,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("7/vm.json");
         assert_eq!(Record::load(&path), None);
-        let spec = JobSpec { id: JobId(7), rootfs: Cid::of(b"x"), resources: Resources::default() };
+        let spec = JobSpec {
+            id: JobId(7),
+            manifest: Digest([1; 32]),
+            rootfs: Cid::of(b"x"),
+            resources: Resources::default(),
+        };
         let mut record = Record::new(spec);
         record.failures = 2;
         record.monitor = Some(ProcessId::of(std::process::id()).unwrap());

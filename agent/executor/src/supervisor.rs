@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     ExecutorError, ExecutorOptions, Images, Reports, VmEvent, VmState, VmView, VmViews,
+    archive::Archive,
     capacity::Ledger,
     disk,
     error::in_words,
@@ -30,6 +31,7 @@ pub(crate) struct Shared<I, R> {
     pub(crate) options: Arc<ExecutorOptions>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) views: watch::Sender<VmViews>,
+    pub(crate) archive: Arc<Archive>,
     pub(crate) images: I,
     pub(crate) reports: R,
 }
@@ -43,7 +45,7 @@ pub(crate) enum Goal {
     Run,
     /// It does not run.
     Stop,
-    /// It ends, and nothing of it is left.
+    /// It ends, and nothing of it is left but how it ended.
     Remove,
     /// It does not run, because the host goes down; its life goes on afterwards.
     PowerDown {
@@ -89,15 +91,14 @@ impl<I: Images, R: Reports> Supervisor<I, R> {
                     let exit = self.bring_down(&monitor).await.words;
                     self.finish(End::Stopped { exit, desired: true }).await;
                 }
-                (Goal::Stop, None) if self.record.end.is_none() => {
-                    let exit = "it was not running".to_owned();
-                    self.finish(End::Stopped { exit, desired: true }).await;
-                }
+                (Goal::Stop, None) if self.record.end.is_none() => self.finish(not_running()).await,
                 (Goal::Stop, None) => self.rest().await,
                 (Goal::Remove, monitor) => {
                     if let Some(monitor) = monitor {
-                        self.bring_down(&monitor).await;
+                        let exit = self.bring_down(&monitor).await.words;
+                        self.record.end = Some(End::Stopped { exit, desired: true });
                     }
+                    self.keep().await;
                     return self.remove().await;
                 }
                 (Goal::PowerDown { .. }, monitor) => {
@@ -139,7 +140,7 @@ impl<I: Images, R: Reports> Supervisor<I, R> {
             return self.publish(VmState::Starting);
         }
         ledger.release_compute(self.job);
-        self.publish(self.resting_state());
+        self.publish(self.record.resting_state());
         match self.record.monitor.take() {
             // A host that was restarted ends all machines, through no fault of theirs.
             Some(id) if id.is_of_this_boot() => {
@@ -154,6 +155,9 @@ impl<I: Images, R: Reports> Supervisor<I, R> {
     /// Takes a machine from nothing to a started monitor, or notes why it cannot.
     async fn launch(&mut self) {
         self.record.end = None;
+        let (archive, job) = (self.shared.archive.clone(), self.job);
+        // Its only failure is a panic, which has been logged.
+        let _ = spawn_blocking(move || archive.discard(job)).await;
         let cancelled = CancellationToken::new();
         // If this agent goes away in the middle, so does the work in other threads.
         let _guard = cancelled.clone().drop_guard();
@@ -339,13 +343,13 @@ impl<I: Images, R: Reports> Supervisor<I, R> {
         self.record.end = Some(end);
         self.shared.ledger.release_compute(self.job);
         self.save().await;
-        self.publish(self.resting_state());
+        self.publish(self.record.resting_state());
         self.report_end().await;
     }
 
     /// Waits for another goal, and repeats what has been reported of the end.
     async fn rest(&mut self) {
-        self.publish(self.resting_state());
+        self.publish(self.record.resting_state());
         let mut goal = self.goal.clone();
         loop {
             tokio::select! {
@@ -362,6 +366,22 @@ impl<I: Images, R: Reports> Supervisor<I, R> {
             None => return,
         };
         self.shared.reports.report(self.job, event).await;
+    }
+
+    /// Saves what outlives the machine. If that fails, its removal goes on: it makes room.
+    async fn keep(&mut self) {
+        self.record.monitor = None;
+        self.record.end.get_or_insert_with(not_running);
+        let (archive, record) = (self.shared.archive.clone(), self.record.clone());
+        let page = self.places.status();
+        let keep = move || archive.keep(&record, &page);
+        match spawn_blocking(keep).await.map_err(|_| ExecutorError::Cancelled) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) | Err(error) => {
+                let error = in_words(&error);
+                error!(job = %self.job, error, "how a machine ended cannot be kept");
+            }
+        }
     }
 
     async fn remove(self) {
@@ -383,14 +403,6 @@ impl<I: Images, R: Reports> Supervisor<I, R> {
             views.remove(&self.job);
         });
         info!(job = %self.job, "removed a machine");
-    }
-
-    fn resting_state(&self) -> VmState {
-        match self.record.end.clone() {
-            Some(End::Stopped { exit, .. }) => VmState::Stopped { exit },
-            Some(End::Failed { reason }) => VmState::Failed { reason },
-            None => VmState::Preparing { detail: "waiting for its turn".into() },
-        }
     }
 
     fn publish(&self, state: VmState) {
@@ -427,6 +439,11 @@ impl<I: Images, R: Reports> Supervisor<I, R> {
         let (record, path) = (self.record.clone(), self.places.record());
         spawn_blocking(move || record.save(&path)).await.map_err(|_| ExecutorError::Cancelled)?
     }
+}
+
+/// The end of a machine that was to end while it had no monitor.
+fn not_running() -> End {
+    End::Stopped { exit: "it was not running".to_owned(), desired: true }
 }
 
 /// How often a monitor's status page is looked at.

@@ -91,6 +91,8 @@ pub struct Job {
 pub struct JobSpec {
     /// The job's number.
     pub id: JobId,
+    /// The item hash of the message that says so.
+    pub manifest: Digest,
     /// The image that the first disk is a copy of.
     pub rootfs: Cid,
     /// What it occupies.

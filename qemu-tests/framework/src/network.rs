@@ -186,7 +186,9 @@ fn seed(chain_url: &str, contracts: &AddressBook) -> String {
         "[node]\nowner = \"{}\"\nregion = \"local\"\ncoordinator = true\n\n\
          [chain]\nrpc_url = \"{chain_url}\"\nchain_id = {}\nnode_registry = \"{}\"\n\
          staking_manager = \"{}\"\njob_manager = \"{}\"\nconfirmations = 1\n\
-         heartbeat_interval_s = 10\n",
+         heartbeat_interval_s = 10\n\n\
+         # What would wait for another node or an upload on a real network fails soon here.\n\
+         [jobs]\nmanifest_wait_s = 20\nplacement_wait_s = 5\n",
         owner.address,
         contracts.chain_id,
         contracts.node_registry,

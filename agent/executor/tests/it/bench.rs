@@ -17,7 +17,7 @@ use aleph_executor::{
     Capacity, DesiredVm, DesiredVms, Executor, ExecutorError, ExecutorOptions, ImageError, Images,
     Power, Reports, RestartPolicy, VmEvent, VmState, VmView,
 };
-use aleph_types::{Cid, JobId, JobSpec, Resources};
+use aleph_types::{Cid, Digest, JobId, JobSpec, Resources};
 use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -123,7 +123,8 @@ impl Bench {
     /// Adds a machine to what is desired, or changes what is desired of it.
     pub(crate) fn desire(&self, job: u64, rootfs: Cid, resources: Resources, power: Power) {
         let id = JobId(job);
-        let vm = DesiredVm { spec: JobSpec { id, rootfs, resources }, power };
+        let spec = JobSpec { id, manifest: Digest([7; 32]), rootfs, resources };
+        let vm = DesiredVm { spec, power };
         self.desired.send_modify(|desired| {
             desired.get_or_insert_default().insert(id, vm);
         });
@@ -170,6 +171,17 @@ impl Bench {
             VmState::Stopped { exit } => exit,
             state => panic!("{state}"),
         }
+    }
+
+    /// Waits until nothing is left of a machine but the memory of it.
+    pub(crate) async fn until_removed(&self, job: u64) {
+        self.until("removed", || !self.executor().views().borrow().contains_key(&JobId(job))).await;
+    }
+
+    /// All that a machine has written to its console.
+    pub(crate) async fn console(&self, job: u64) -> Result<String, ExecutorError> {
+        let console = self.executor().console(JobId(job), 0, 1 << 20).await?;
+        Ok(String::from_utf8(console.bytes).unwrap())
     }
 
     /// How often a machine was started, by its disk.

@@ -48,18 +48,19 @@ async fn a_machine_is_given_what_it_asks_for_and_stops_as_desired() {
 }
 
 #[tokio::test]
-async fn what_is_no_longer_desired_leaves_nothing() {
+async fn what_is_no_longer_desired_leaves_nothing_but_its_end() {
     let bench = Bench::new(|_| {});
     bench.desire(7, bench.images.add("run"), SMALL, Power::On);
     let pid = bench.until_running(7).await;
     bench.desire_nothing();
-    bench.until("removed", || bench.view(7).is_none()).await;
+    bench.until_removed(7).await;
     assert!(!is_alive(pid));
     for folder in [&bench.options.data_dir, &bench.options.run_dir] {
         assert_eq!(fs::read_dir(folder).unwrap().count(), 0, "in {}", folder.display());
     }
     assert_eq!(bench.executor().available(), CAPACITY);
-    let error = bench.executor().console(JobId(7), 0, 1).await.unwrap_err();
+    assert_eq!(bench.until_stopped(7).await, "the guest powered off");
+    let error = bench.console(8).await.unwrap_err();
     assert!(matches!(error, ExecutorError::UnknownJob { .. }), "{error}");
 }
 
@@ -172,7 +173,7 @@ async fn a_machine_whose_image_does_not_come_can_still_be_stopped_and_removed() 
     bench.desire(7, image, SMALL, Power::On);
     bench.until_state(7, "preparing", is_preparing).await;
     bench.desire_nothing();
-    bench.until("removed", || bench.view(7).is_none()).await;
+    bench.until_removed(7).await;
     assert_eq!(bench.executor().available(), CAPACITY);
 }
 
@@ -224,7 +225,7 @@ async fn a_machine_is_in_its_control_group() {
     let members = fs::read_to_string(group.join("7/cgroup.procs")).unwrap();
     assert_eq!(members.trim(), pid.to_string());
     bench.desire_nothing();
-    bench.until("removed", || bench.view(7).is_none()).await;
+    bench.until_removed(7).await;
     assert!(!group.join("7").exists());
     fs::remove_dir(&group).unwrap();
 }

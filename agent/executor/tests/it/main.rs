@@ -2,6 +2,7 @@
 //! missing: in place of the monitor runs `standin::monitor`, which speaks its protocol.
 
 mod adoption;
+mod aftermath;
 mod bench;
 mod lifecycle;
 mod refusals;
