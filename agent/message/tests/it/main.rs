@@ -1,0 +1,4 @@
+//! Messages as they come from outside: signed here, signed by others, and broken.
+
+mod manifest;
+mod vectors;
