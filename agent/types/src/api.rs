@@ -96,7 +96,8 @@ pub struct MessageReceipt {
 pub struct InstanceInfo {
     /// The job it belongs to.
     pub job: JobId,
-    /// What the chain says of the job.
+    /// What the chain says of the job; once it no longer lists it, what follows from how the
+    /// machine ended.
     pub job_status: JobStatus,
     /// The message that says what to run.
     pub manifest: Digest,

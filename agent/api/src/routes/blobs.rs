@@ -1,0 +1,95 @@
+use std::{io, sync::Arc, time::Duration};
+
+use aleph_types::Cid;
+use axum::{
+    Json,
+    body::{Body, BodyDataStream},
+    extract::{Path, State},
+    http::{HeaderMap, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use tokio::time::timeout;
+use tokio_util::io::{ReaderStream, StreamReader};
+
+use super::{Shared, parse};
+use crate::{Node, Refusal, RefusalKind};
+
+/// Stores the body as a blob. It is read as fast as the disk takes it.
+pub(super) async fn upload<N: Node>(
+    State(shared): State<Arc<Shared<N>>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let Ok(_place) = shared.uploads.try_acquire() else { return shared.shed("uploads") };
+    match store(&shared, &headers, body).await {
+        Ok(response) => response,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+async fn store<N: Node>(
+    shared: &Shared<N>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let expected = match headers.get(CID_HEADER) {
+        Some(value) => Some(parse::<Cid>(&String::from_utf8_lossy(value.as_bytes()))?),
+        None => None,
+    };
+    // What announces itself as too large is refused before its first byte.
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let announced: Option<u64> = announced.and_then(|value| value.parse().ok());
+    let limit = shared.limits.blob_size_bytes_max;
+    if announced.is_some_and(|size_bytes| size_bytes > limit) {
+        let detail = format!("a blob has at most {limit} bytes");
+        return Err(Refusal::new(RefusalKind::TooLarge, detail));
+    }
+    let pieces = unless_stalled(body.into_data_stream(), shared.limits.stall_timeout);
+    let info = shared.node.put_blob(expected, Box::pin(StreamReader::new(pieces))).await?;
+    shared.metrics.api_upload_bytes.inc_by(info.size_bytes);
+    Ok(Json(info).into_response())
+}
+
+/// The pieces of a body, until one does not come in time.
+fn unless_stalled(
+    body: BodyDataStream,
+    limit: Duration,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    stream::unfold(Some(body), move |body| async move {
+        let mut body = body?;
+        match timeout(limit, body.next()).await {
+            Ok(Some(Ok(piece))) => Some((Ok(piece), Some(body))),
+            Ok(Some(Err(error))) => Some((Err(io::Error::other(error)), None)),
+            Ok(None) => None,
+            Err(_) => Some((Err(io::ErrorKind::TimedOut.into()), None)),
+        }
+    })
+}
+
+pub(super) async fn download<N: Node>(
+    State(shared): State<Arc<Shared<N>>>,
+    Path(cid): Path<String>,
+) -> Result<impl IntoResponse, Refusal> {
+    let cid: Cid = parse(&cid)?;
+    let blob = shared.node.open_blob(cid).await?;
+    let sent_bytes = shared.metrics.api_download_bytes.clone();
+    let file = tokio::fs::File::from_std(blob.file);
+    let pieces = ReaderStream::with_capacity(file, PIECE_BYTES).inspect_ok(move |piece| {
+        sent_bytes.inc_by(piece.len() as u64);
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CONTENT_LENGTH, blob.size_bytes.to_string()),
+        // A name is a hash: what it names never changes.
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable".to_owned()),
+        (header::ETAG, format!("\"{cid}\"")),
+    ];
+    Ok((headers, Body::from_stream(pieces)))
+}
+
+/// The CID that the bytes must have.
+const CID_HEADER: &str = "x-aleph-cid";
+/// Large enough that a gigabyte is not read in a million turns.
+const PIECE_BYTES: usize = 256 * 1024;
