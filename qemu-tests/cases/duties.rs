@@ -72,6 +72,8 @@ async fn the_machine_outlives_the_agent(walk: &Walkthrough, job: &str) -> Result
         })
         .await?;
     ensure!(only(&after, "aleph-vmm")?.pid == monitor.pid, "another monitor: {after:?}");
+    // The agent's TLS key is a new one, so the pinned one is refused until the node proves itself.
+    walk.wait_for("the new attestation", limit, |walk| walk.attest().map(Some)).await?;
     let instance = walk
         .wait_for("the adopted machine", limit, |walk| {
             let shown = walk.cli.json(&["instance", "show", job])?;

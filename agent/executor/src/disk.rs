@@ -68,7 +68,12 @@ const PIECE_BYTES: usize = 1 << 20;
 const HOLE_BYTES: usize = 64 << 10;
 
 /// Copies that many bytes into an empty file; zeros become holes. Blocks.
-pub(crate) fn copy(from: &File, to: &File, size_bytes: u64, cancelled: &CancellationToken) -> io::Result<()> {
+pub(crate) fn copy(
+    from: &File,
+    to: &File,
+    size_bytes: u64,
+    cancelled: &CancellationToken,
+) -> io::Result<()> {
     to.set_len(size_bytes)?;
     let mut piece = vec![0; PIECE_BYTES];
     let mut offset = 0;

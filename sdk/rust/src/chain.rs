@@ -8,6 +8,7 @@ use aleph_contracts::{
 };
 use aleph_types::{Address, Digest, JobId, JobStatus, NodeId, Resources, job::Job};
 use alloy::{
+    contract::{CallBuilder, CallDecoder},
     network::EthereumWallet,
     primitives::{
         TxHash, U256,
@@ -21,7 +22,9 @@ use crate::{EthAccount, SdkError};
 
 /// How long a transaction may take to appear in a block.
 const RECEIPT_TIMEOUT: Duration = Duration::from_secs(120);
-/// How often it is asked for.
+/// What a transaction gets beyond its estimate: one part in so many.
+const GAS_MARGIN: u64 = 4;
+/// How often a receipt is asked for.
 const RECEIPT_POLL: Duration = Duration::from_millis(500);
 
 /// Reads the network's state on the chain.
@@ -168,9 +171,20 @@ impl ChainWriter {
         Ok(Self { provider: ProviderBuilder::new().wallet(wallet).connect_http(url).erased() })
     }
 
+    /// Sends a call and waits until it stands in a block. It gets a margin of gas: the estimate is
+    /// of the state a block ago.
+    pub(crate) async fn send<D: CallDecoder>(
+        &self,
+        call: CallBuilder<&DynProvider, D>,
+    ) -> Result<TransactionReceipt, SdkError> {
+        let gas = call.estimate_gas().await.map_err(chain_error)?;
+        let sent = call.gas(gas.saturating_add(gas / GAS_MARGIN)).send().await;
+        self.receipt(*sent.map_err(chain_error)?.tx_hash()).await
+    }
+
     /// Waits until a transaction stands in a block, and makes a revert an error. Asks for the
     /// receipt by itself: notifications of new blocks can be missed for ever.
-    pub(crate) async fn receipt(&self, hash: TxHash) -> Result<TransactionReceipt, SdkError> {
+    async fn receipt(&self, hash: TxHash) -> Result<TransactionReceipt, SdkError> {
         let deadline = tokio::time::Instant::now() + RECEIPT_TIMEOUT;
         loop {
             let receipt = self.provider.get_transaction_receipt(hash).await.map_err(chain_error)?;

@@ -92,9 +92,7 @@ impl AuthenticatedClient {
             memoryMib: spec.memory_mb,
             diskMib: spec.disk_mb,
         };
-        let call = jobs.createJob(manifest.0.into(), resources);
-        let sent = call.send().await.map_err(chain_error)?;
-        let receipt = writer.receipt(*sent.tx_hash()).await?;
+        let receipt = writer.send(jobs.createJob(manifest.0.into(), resources)).await?;
         let created = receipt
             .decoded_log::<JobManager::JobCreated>()
             .ok_or_else(|| SdkError::Chain("the job's transaction tells of no job".into()))?;
@@ -105,9 +103,7 @@ impl AuthenticatedClient {
     pub async fn stop_instance(&self, job: JobId) -> Result<(), SdkError> {
         let writer = self.writer()?;
         let jobs = JobManager::new(self.chain().contracts().job_manager, &writer.provider);
-        let call = jobs.stopJob(U256::from(job.0));
-        let sent = call.send().await.map_err(chain_error)?;
-        writer.receipt(*sent.tx_hash()).await.map(drop)
+        writer.send(jobs.stopJob(U256::from(job.0))).await.map(drop)
     }
 
     /// Stakes an amount, in the smallest unit of the ALEPH token, on a node.
@@ -115,13 +111,9 @@ impl AuthenticatedClient {
         let writer = self.writer()?;
         let contracts = self.chain().contracts();
         let token = AlephToken::new(contracts.aleph, &writer.provider);
-        let call = token.approve(contracts.staking_manager, amount);
-        let sent = call.send().await.map_err(chain_error)?;
-        writer.receipt(*sent.tx_hash()).await?;
+        writer.send(token.approve(contracts.staking_manager, amount)).await?;
         let staking = StakingManager::new(contracts.staking_manager, &writer.provider);
-        let call = staking.stake(node.0.into(), amount);
-        let sent = call.send().await.map_err(chain_error)?;
-        writer.receipt(*sent.tx_hash()).await.map(drop)
+        writer.send(staking.stake(node.0.into(), amount)).await.map(drop)
     }
 
     /// Activates a node whose stake has matured; anyone may.
@@ -129,9 +121,7 @@ impl AuthenticatedClient {
         let writer = self.writer()?;
         let staking =
             StakingManager::new(self.chain().contracts().staking_manager, &writer.provider);
-        let call = staking.activate(node.0.into());
-        let sent = call.send().await.map_err(chain_error)?;
-        writer.receipt(*sent.tx_hash()).await.map(drop)
+        writer.send(staking.activate(node.0.into())).await.map(drop)
     }
 
     fn writer(&self) -> Result<ChainWriter, SdkError> {

@@ -40,18 +40,18 @@ pub(crate) async fn run(context: &Context, arguments: StakeArguments) -> Result<
         activate(&client, node_id).await?;
     }
     let stake = client.chain().stake_of(node_id).await?;
-    let node = client.chain().node(node_id).await?;
+    let active = is_active(&client, node_id).await?;
     let staked = Staked {
         node_id,
         total: format_amount(stake.total),
         matured: format_amount(stake.matured),
         matures_at_s: stake.maturesAt,
-        active: node.is_some_and(|node| node.status == NodeStatus::Active),
+        active,
     };
     context.output.print(&staked, in_words)
 }
 
-/// Waits until the whole stake has matured, and activates the node.
+/// Waits until the whole stake has matured, and activates the node unless it does so itself.
 async fn activate(client: &AuthenticatedClient, node_id: NodeId) -> Result<()> {
     loop {
         let stake = client.chain().stake_of(node_id).await?;
@@ -61,7 +61,19 @@ async fn activate(client: &AuthenticatedClient, node_id: NodeId) -> Result<()> {
         info!(matures_at_s = stake.maturesAt, "waiting for the stake to mature");
         tokio::time::sleep(POLL).await;
     }
-    Ok(client.activate(node_id).await?)
+    if is_active(client, node_id).await? {
+        return Ok(());
+    }
+    match client.activate(node_id).await {
+        // The node, or anyone, was faster.
+        Err(_) if is_active(client, node_id).await? => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+async fn is_active(client: &AuthenticatedClient, node_id: NodeId) -> Result<bool> {
+    let node = client.chain().node(node_id).await?;
+    Ok(node.is_some_and(|node| node.status == NodeStatus::Active))
 }
 
 fn in_words(staked: &Staked) -> String {
