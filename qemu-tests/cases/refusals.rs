@@ -128,4 +128,3 @@ fn change_command_line(image: &Path, changed: &Path) -> Result<()> {
 fn text(path: &Path) -> Result<&str> {
     path.to_str().context("a path that is not UTF-8")
 }
-

@@ -24,8 +24,8 @@ struct Arguments {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_env("ALEPH_LOG")
-        .unwrap_or_else(|_| "warn,aleph_devnet=info".into());
+    let filter =
+        EnvFilter::try_from_env("ALEPH_LOG").unwrap_or_else(|_| "warn,aleph_devnet=info".into());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

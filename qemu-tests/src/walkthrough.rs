@@ -179,8 +179,7 @@ impl Walkthrough {
     /// The customer stops the machine; it powers off cleanly, and the chain says so.
     pub fn stop_instance(&self, job: &str) -> Result<()> {
         let [_, _, customer] = DEV_ACCOUNTS;
-        let stopped =
-            self.cli.with_account(customer).json(&["instance", "stop", job, "--wait"])?;
+        let stopped = self.cli.with_account(customer).json(&["instance", "stop", job, "--wait"])?;
         ensure!(stopped["status"] == "completed", "the job is not complete: {stopped}");
         let shown = self.cli.json(&["instance", "show", job])?;
         ensure!(shown["node"]["state"] == "stopped", "the machine did not stop: {shown}");

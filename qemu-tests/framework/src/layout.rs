@@ -18,7 +18,10 @@ impl Layout {
         }
         let start = std::env::current_dir().context("the current directory is gone")?;
         start.ancestors().find_map(|folder| Self::at(folder).ok()).with_context(|| {
-            format!("{} lies in no checkout of aleph-node: cd into one, or set ALEPH_ROOT", start.display())
+            format!(
+                "{} lies in no checkout of aleph-node: cd into one, or set ALEPH_ROOT",
+                start.display()
+            )
         })
     }
 

@@ -134,7 +134,8 @@ impl Machine {
                 Err(error) => error,
             };
             let ended = self.qemu.exit_code()?.is_some();
-            if ended || Instant::now() >= deadline || !matches!(error, SdkError::Unreachable { .. }) {
+            if ended || Instant::now() >= deadline || !matches!(error, SdkError::Unreachable { .. })
+            {
                 let console = self.folder.join("console.log");
                 bail!("the node did not answer: {error}; its console: {}", console.display());
             }
@@ -230,14 +231,20 @@ fn qemu_command(options: &MachineOptions) -> Result<Command> {
         .args(["-device", "virtio-rng-pci", "-device", "i6300esb"])
         .args(["-chardev", &format!("file,id=console,path={}", at("console.log"))])
         .args(["-serial", "chardev:console"])
-        .args(["-chardev", &format!("socket,id=debug,server=on,wait=off,path={}", at("debug.sock"))])
+        .args([
+            "-chardev",
+            &format!("socket,id=debug,server=on,wait=off,path={}", at("debug.sock")),
+        ])
         .args(["-serial", "chardev:debug"])
         .args(["-qmp", &format!("unix:{},server=on,wait=off", at("qmp.sock"))])
         .args(["-fw_cfg", &format!("name=opt/org.aleph/config,file={}", at("seed.toml"))]);
     if matches!(options.tpm, Tpm::Crb(_)) {
-        command
-            .args(["-chardev", &format!("socket,id=tpm,path={}", at("tpm.sock"))])
-            .args(["-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0"]);
+        command.args(["-chardev", &format!("socket,id=tpm,path={}", at("tpm.sock"))]).args([
+            "-tpmdev",
+            "emulator,id=tpm0,chardev=tpm",
+            "-device",
+            "tpm-crb,tpmdev=tpm0",
+        ]);
     }
     Ok(command)
 }

@@ -22,7 +22,8 @@ use crate::{args::Arguments, commands::Refused};
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_env("ALEPH_LOG").unwrap_or_else(|_| "warn,aleph=info,aleph_devnet=info".into());
+    let filter = EnvFilter::try_from_env("ALEPH_LOG")
+        .unwrap_or_else(|_| "warn,aleph=info,aleph_devnet=info".into());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

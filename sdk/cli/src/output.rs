@@ -22,8 +22,7 @@ impl Output {
         result: &T,
         in_words: impl FnOnce(&T) -> String,
     ) -> Result<()> {
-        let text =
-            if self.json { serde_json::to_string_pretty(result)? } else { in_words(result) };
+        let text = if self.json { serde_json::to_string_pretty(result)? } else { in_words(result) };
         self.bytes(text.trim_end().as_bytes())?;
         self.bytes(b"\n")
     }

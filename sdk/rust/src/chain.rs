@@ -173,9 +173,9 @@ impl ChainWriter {
 
     /// Sends a call and waits until it stands in a block. It gets a margin of gas: the estimate is
     /// of the state a block ago.
-    pub(crate) async fn send<D: CallDecoder>(
+    pub(crate) async fn send<P: Provider, D: CallDecoder>(
         &self,
-        call: CallBuilder<&DynProvider, D>,
+        call: CallBuilder<P, D>,
     ) -> Result<TransactionReceipt, SdkError> {
         let gas = call.estimate_gas().await.map_err(chain_error)?;
         let sent = call.gas(gas.saturating_add(gas / GAS_MARGIN)).send().await;

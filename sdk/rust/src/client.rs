@@ -87,11 +87,8 @@ impl AuthenticatedClient {
         self.node().submit(&envelope).await?;
         let writer = self.writer()?;
         let jobs = JobManager::new(self.chain().contracts().job_manager, &writer.provider);
-        let resources = ChainResources {
-            vcpus: spec.vcpus,
-            memoryMib: spec.memory_mb,
-            diskMib: spec.disk_mb,
-        };
+        let resources =
+            ChainResources { vcpus: spec.vcpus, memoryMib: spec.memory_mb, diskMib: spec.disk_mb };
         let receipt = writer.send(jobs.createJob(manifest.0.into(), resources)).await?;
         let created = receipt
             .decoded_log::<JobManager::JobCreated>()

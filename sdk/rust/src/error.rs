@@ -2,11 +2,7 @@
 
 use std::path::PathBuf;
 
-use aleph_types::{
-    Cid, JobId,
-    api::Problem,
-    wire::WireError,
-};
+use aleph_types::{Cid, JobId, api::Problem, wire::WireError};
 
 /// Why a call failed, and what to do about it.
 #[derive(Debug, thiserror::Error)]

@@ -37,8 +37,8 @@ mod tls;
 
 pub use account::EthAccount;
 pub use aleph_contracts::NodeStatus;
-pub use attest::{Attested, attest};
 pub use alloy::primitives::U256;
+pub use attest::{Attested, attest};
 pub use chain::{ChainReader, NodeOnChain, format_amount, parse_amount};
 pub use client::{AlephClient, AuthenticatedClient};
 pub use config::ClientConfig;

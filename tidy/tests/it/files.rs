@@ -14,7 +14,7 @@ const LINES_MAX: usize = 800;
 const FORBIDDEN: &[(&str, &str)] = &[
     ("todo!(", "is unfinished work: finish it or leave it out"),
     ("unimplemented!(", "is unfinished work: finish it or leave it out"),
-    ("#[ignore", "is a test that nobody runs: let it say why it is skipped"),
+    ("#[ignore]", "is a test that nobody runs: let it say why it is skipped"),
 ];
 
 #[test]

@@ -18,12 +18,15 @@ use anyhow::{Context as _, Result, ensure};
 
 const FOLDER_VARIABLE: &str = "ALEPH_STORAGE_CRASH_FOLDER";
 const ROUNDS: u64 = 5;
+/// Asks for more of them.
+const ROUNDS_VARIABLE: &str = "ALEPH_CRASH_ROUNDS";
 
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_partial_is_visible() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut acknowledged = Acknowledged::default();
-    for round in 0..ROUNDS {
+    let rounds = env::var(ROUNDS_VARIABLE).ok().and_then(|text| text.parse().ok());
+    for round in 0..rounds.unwrap_or(ROUNDS) {
         let killed_after = Duration::from_millis(20 + random_below(400));
         println!("round {round}: kill -9 {killed_after:?} after the first acknowledgement");
         acknowledged.extend(run_writer_until_killed(folder.path(), killed_after)?);

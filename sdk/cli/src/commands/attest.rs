@@ -7,10 +7,7 @@ use std::{
 };
 
 use aleph_attestation::{
-    evidence::Transcript,
-    release::ReleaseManifest,
-    roots::Roots,
-    verdict::Verdict,
+    evidence::Transcript, release::ReleaseManifest, roots::Roots, verdict::Verdict,
     verify::verify_encoded,
 };
 use aleph_sdk::{NodeClient, attest};

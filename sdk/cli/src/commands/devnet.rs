@@ -18,11 +18,13 @@ pub(crate) async fn run(context: &Context, command: DevnetCommand) -> Result<()>
     match command {
         DevnetCommand::Up { folder, image, chain_port, node_port } => {
             if NetworkState::read(&folder)?.is_some_and(|state| state.is_up()) {
-                bail!("a network runs in {} already: `aleph devnet down` ends it", folder.display());
+                bail!(
+                    "a network runs in {} already: `aleph devnet down` ends it",
+                    folder.display()
+                );
             }
             let layout = Layout::find()?;
-            let options =
-                NetworkOptions { folder: folder.clone(), image, chain_port, node_port };
+            let options = NetworkOptions { folder: folder.clone(), image, chain_port, node_port };
             let network = LocalNetwork::start(&layout, &options).await?;
             let state = network.detach(&folder)?;
             print(context, &folder, Some(state))
