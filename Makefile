@@ -9,8 +9,6 @@ SHELL := /bin/bash
 # from: the guest kernel, packages, the customer's root file system, compiled dependencies.
 export ALEPH_CACHE ?= $(HOME)/.cache/aleph-node
 export CARGO_TARGET_DIR ?= $(ALEPH_CACHE)/target
-# Dates inside the image: the commit's, so that the same commit gives the same bytes.
-export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
 HOST_BIN := $(CARGO_TARGET_DIR)/debug
 GUEST_TARGET := x86_64-unknown-linux-musl
@@ -65,7 +63,7 @@ test: ## Every test that fits CI; ends with one line of totals
 test-unit: binaries ## Tests of the crates on this machine
 	cargo fmt --all --check
 	$(NEXTEST) -E 'not package(aleph-qemu-tests)' || status=1; \
-	cp $(CARGO_TARGET_DIR)/nextest/ci/junit.xml $(REPORTS)/unit.xml; exit $${status:-0}
+	cp build/nextest/ci/junit.xml $(REPORTS)/unit.xml; exit $${status:-0}
 
 .PHONY: test-contracts
 test-contracts: setup ## Tests of the contracts
@@ -76,7 +74,7 @@ test-contracts: setup ## Tests of the contracts
 .PHONY: test-qemu
 test-qemu: image-debug rootfs ## Black-box cases over the real image in QEMU
 	$(NEXTEST) -E 'package(aleph-qemu-tests)' || status=1; \
-	cp $(CARGO_TARGET_DIR)/nextest/ci/junit.xml $(REPORTS)/qemu.xml; exit $${status:-0}
+	cp build/nextest/ci/junit.xml $(REPORTS)/qemu.xml; exit $${status:-0}
 
 .PHONY: bench
 bench: image rootfs ## Measure: how long each step takes from power-on to a running machine

@@ -35,6 +35,7 @@ async fn duties_outlive_the_agent_the_chain_and_its_reorganisation() -> Result<(
     the_machine_outlives_the_agent(&walk, &job).await?;
     walk.see_heartbeats(&job).await?;
     the_chain_may_restart_and_reorganise(&mut walk, &job).await?;
+    the_dead_are_not_taken_for_living(&walk, &job).await?;
     walk.stop_instance(&job)?;
     walk.power_off().map(drop)
 }
@@ -83,6 +84,25 @@ async fn the_machine_outlives_the_agent(walk: &Walkthrough, job: &str) -> Result
     ensure!(instance["node"]["starts"] == 1, "started again: {instance}");
     ensure!(only(&processes(walk)?, "aleph-vmm")?.pid == monitor.pid, "another monitor");
     Ok(())
+}
+
+/// The machine dies while nobody looks: the agent that comes back finds it dead and starts it anew.
+async fn the_dead_are_not_taken_for_living(walk: &Walkthrough, job: &str) -> Result<()> {
+    let before = processes(walk)?;
+    let (agent, monitor) = (only(&before, "aleph-node")?, only(&before, "aleph-vmm")?);
+    let debug = walk.network.machine.debug();
+    debug.run("kill-agent")?;
+    debug.run(&format!("kill {}", monitor.pid))?;
+    walk.wait_for("a new agent with a new machine", AGENT_TIMEOUT, |walk| {
+        let processes = processes(walk)?;
+        let agent_is_new = only(&processes, "aleph-node")?.pid != agent.pid;
+        let monitor_is_new = only(&processes, "aleph-vmm")?.pid != monitor.pid;
+        Ok((agent_is_new && monitor_is_new).then_some(()))
+    })
+    .await?;
+    walk.wait_for("the new attestation", AGENT_TIMEOUT, |walk| walk.attest().map(Some)).await?;
+    walk.see_login(job).await?;
+    walk.see_heartbeats(job).await
 }
 
 async fn the_chain_may_restart_and_reorganise(walk: &mut Walkthrough, job: &str) -> Result<()> {

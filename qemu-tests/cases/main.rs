@@ -1,6 +1,7 @@
 //! The cases. Each boots machines of its own; a failed one leaves their consoles and logs in
 //! `build/networks/<case>`.
 
+mod devnet;
 mod duties;
 mod refusals;
 mod spine;
