@@ -7,14 +7,17 @@ SHELL := /bin/bash
 
 # Heavy inputs live outside the checkout, each in a folder named by the hash of what it is made
 # from: the guest kernel, packages, the customer's root file system, compiled dependencies.
-export ALEPH_CACHE ?= $(HOME)/.cache/aleph-node
+ifeq ($(strip $(ALEPH_CACHE)),)
+override ALEPH_CACHE := $(HOME)/.cache/aleph-node
+endif
+export ALEPH_CACHE
 export CARGO_TARGET_DIR ?= $(ALEPH_CACHE)/target
 
 HOST_BIN := $(CARGO_TARGET_DIR)/debug
 GUEST_TARGET := x86_64-unknown-linux-musl
 GUEST_BIN := $(CARGO_TARGET_DIR)/$(GUEST_TARGET)/debug
 BUILDER := $(HOST_BIN)/aleph-image
-NEXTEST := cargo nextest run --locked --workspace --all-features --profile ci
+NEXTEST := rm -f build/nextest/ci/junit.xml; cargo nextest run --locked --workspace --all-features --profile ci
 REPORTS := build/reports
 
 .PHONY: help
@@ -28,6 +31,11 @@ setup: ## Install what building and testing needs (Debian 12, root)
 
 .PHONY: binaries
 binaries: setup
+	@# Cargo tells checkouts apart by time alone: what another one left of our own crates goes.
+	@mkdir -p $(CARGO_TARGET_DIR); mark=$(CARGO_TARGET_DIR)/.checkout; \
+	if [ "$$(cat $$mark 2>/dev/null)" != "$(CURDIR)" ]; then \
+	  rm -rf $(CARGO_TARGET_DIR)/debug/.fingerprint/aleph-* $(GUEST_BIN)/.fingerprint/aleph-*; \
+	  echo "$(CURDIR)" > $$mark; fi
 	@# With --tests, so that tests and image share one compilation of every dependency.
 	cargo build --locked --workspace --all-features --bins --tests
 	cargo build --locked --target $(GUEST_TARGET) -p aleph-init -p aleph-vmm
@@ -115,4 +123,5 @@ clean: ## Remove what was built in the checkout
 
 .PHONY: clean-all
 clean-all: clean ## Remove the caches and the npm packages, too
-	rm -rf $(ALEPH_CACHE) contracts/node_modules
+	cd $(ALEPH_CACHE) 2>/dev/null && rm -rf target* kernel-* guest-kernel-* rootfs-* .kernel-* .rootfs-* || true
+	rm -rf contracts/node_modules

@@ -12,7 +12,7 @@ use crate::certificate::{Certificate, EkPath, INTERMEDIATES_MAX, TpmModel, verif
 use crate::digest::{ZERO, short};
 use crate::error::Error;
 use crate::eventlog::rules::{self, Problem, Rule};
-use crate::eventlog::{EventLog, difference};
+use crate::eventlog::{EventKind, EventLog, difference};
 use crate::evidence::{
     AK_ATTRIBUTES, EvidenceBody, PCRS_QUOTED, Transcript, extra_data, pcr_digest,
 };
@@ -377,7 +377,15 @@ impl Verifier {
             None => "the log does not tell whether Secure Boot is on",
         };
         let version_text = version.as_deref().unwrap_or("unknown");
-        self.note(CheckName::Firmware, format!("version {version_text}; {secure_boot_text}"));
+        let early = log.extended_into(2).filter(|event| event.kind != EventKind::SEPARATOR).count();
+        let early_text = match early {
+            0 => "nothing but firmware ran before the image".to_owned(),
+            count => format!("{count} measurements of drivers before the image, not judged"),
+        };
+        self.note(
+            CheckName::Firmware,
+            format!("version {version_text}; {secure_boot_text}; {early_text}"),
+        );
         if release.profile == Profile::Debug {
             self.note(
                 CheckName::Profile,

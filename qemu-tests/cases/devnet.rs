@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use aleph_devnet::NetworkState;
 use aleph_qemu_tests::Cli;
 use anyhow::{Context, Result, ensure};
 
@@ -10,6 +11,10 @@ use crate::paths;
 #[tokio::test]
 async fn a_devnet_comes_up_is_found_again_and_goes_down() -> Result<()> {
     let Some((layout, paths)) = paths("build", "devnet") else { return Ok(()) };
+    // What an earlier try left behind must not go on without its record.
+    if let Ok(Some(old)) = NetworkState::read(&paths.folder) {
+        let _ = old.down(&paths.folder);
+    }
     let _ = fs::remove_dir_all(&paths.folder);
     fs::create_dir_all(&paths.folder)?;
     let cli = Cli::new(&paths.folder.join("client.json"))?;

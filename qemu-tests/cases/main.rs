@@ -23,6 +23,6 @@ fn paths(image: &str, name: &str) -> Option<(Layout, Paths)> {
 }
 
 fn skip<T>(reason: &str) -> Option<T> {
-    println!("SKIP: {reason}");
+    println!("skipped: {reason}");
     None
 }

@@ -32,6 +32,11 @@ impl Cli {
         Ok(Self { program, network: network.to_owned(), key: None })
     }
 
+    /// The folder of the program.
+    pub fn folder(&self) -> &Path {
+        self.program.parent().unwrap_or(Path::new("/"))
+    }
+
     /// The same with an account.
     pub fn with_account(&self, account: DevAccount) -> Self {
         Self { key: Some(account.key), ..self.clone() }

@@ -2,12 +2,13 @@
 
 #![forbid(unsafe_code)]
 
-use std::io::IsTerminal;
+use std::{io::IsTerminal, path::Path};
 
 use aleph_devnet::{DEV_ACCOUNTS, Layout};
 use aleph_qemu_tests::{Paths, Step, Walkthrough};
 use anyhow::{Result, bail};
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// Boots a node, proves what it booted, and runs a customer's machine on it.
@@ -37,21 +38,45 @@ async fn main() -> Result<()> {
     if let Some(missing) = paths.missing() {
         bail!(missing);
     }
+    // Listened for from the start: what is ended early still tears everything down.
+    let mut ended = std::pin::pin!(ended_by_signal()?);
     let Some(rounds) = arguments.rounds else {
         let stay = !arguments.once && std::io::stdout().is_terminal();
-        walk(&layout, paths, stay).await?;
-        println!("every step was verified");
+        tokio::select! {
+            biased;
+            walked = walk(&layout, paths, stay) => drop(walked?),
+            signal = &mut ended => bail!("ended by {signal}"),
+        }
+        println!("every step was verified{}", if stay { " up to Ctrl-C" } else { "" });
         return Ok(());
     };
     let mut walks = Vec::new();
     for _ in 0..rounds {
-        walks.push(walk(&layout, paths.clone(), false).await?);
+        tokio::select! {
+            biased;
+            walked = walk(&layout, paths.clone(), false) => walks.push(walked?),
+            signal = &mut ended => bail!("ended by {signal}"),
+        }
     }
     print_figures(&walks);
     Ok(())
 }
 
-/// The whole walk; with `stay` it pauses at its height until Ctrl-C.
+/// Waits for SIGTERM or SIGHUP, and for SIGINT.
+fn ended_by_signal() -> Result<impl Future<Output = &'static str>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = hang_up.recv() => "SIGHUP",
+            _ = interrupt.recv() => "Ctrl-C",
+        }
+    })
+}
+
+/// The whole walk; with `stay` it ends at its height, by Ctrl-C.
 async fn walk(layout: &Layout, paths: Paths, stay: bool) -> Result<Vec<Step>> {
     let folder = paths.folder.clone();
     let walk = Walkthrough::start(layout, paths).await?;
@@ -63,6 +88,7 @@ async fn walk(layout: &Layout, paths: Paths, stay: bool) -> Result<Vec<Step>> {
     if stay {
         show_what_to_try(&walk, &folder, &job);
         tokio::signal::ctrl_c().await?;
+        return Ok(walk.steps());
     }
     walk.stop_instance(&job)?;
     walk.power_off()
@@ -86,18 +112,20 @@ fn seconds_of(walk: &[Step], step: usize) -> f64 {
     (walk[step].at - before).as_secs_f64()
 }
 
-fn show_what_to_try(walk: &Walkthrough, folder: &std::path::Path, job: &str) {
+fn show_what_to_try(walk: &Walkthrough, folder: &Path, job: &str) {
     let [_, owner, customer] = DEV_ACCOUNTS;
     let state = &walk.network.state;
     println!(
         "\nThe network is up until Ctrl-C. In another terminal, try:\n\n\
+         export PATH={}:$PATH\n\
          export ALEPH_NETWORK={}\n\
          export ALEPH_KEY={}   # the customer; the owner's is {}\n\
          aleph node status\n\
-         aleph node attest {} --release {} --ek-roots {}\n\
+         aleph node attest {} --release {} --ek-roots {} --pin\n\
          aleph instance show {job}\n\
          aleph instance logs {job} --follow\n\
          tail -f {}\n",
+        walk.cli.folder().display(),
         folder.join("client.json").display(),
         customer.key,
         owner.key,

@@ -48,7 +48,7 @@ impl Identity {
     pub(crate) fn server_config(self) -> Result<Arc<ServerConfig>, ApiError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(ApiError::Tls)?
             .with_no_client_auth()
             .with_single_cert(vec![self.certificate], self.key)

@@ -28,6 +28,10 @@ const PAGE: u64 = 256;
 /// No list is read beyond this many ids: a contract that answers for ever is none of ours.
 const LIST_MAX: usize = 65_536;
 
+/// A coordinator looks at this many open jobs at once. Creating jobs is free, so that a flood of them
+/// must neither be read whole nor be an error: those at the front are dealt with, and make room.
+const OPEN_JOBS_MAX: usize = 1024;
+
 /// What a log entry says may have changed.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
@@ -254,7 +258,7 @@ impl At<'_> {
             let page = self.ask(self.addresses.job_manager, call).await?;
             let last = self.is_last_page("getOpenJobs", ids.len(), page.len())?;
             ids.extend(page.into_iter().map(job_id));
-            if last {
+            if last || ids.len() >= OPEN_JOBS_MAX {
                 return Ok(ids);
             }
         }

@@ -89,6 +89,10 @@ async fn beat(
         }
         Err(error) => return Err(error),
     }
-    waiting.extend(chain.heartbeat_jobs(&jobs, slot).await?);
+    match chain.heartbeat_jobs(&jobs, slot).await {
+        Ok(tickets) => waiting.extend(tickets),
+        Err(error @ ChainError::OutboxFull { .. }) => warn!(%error, "no heartbeat of jobs"),
+        Err(error) => return Err(error),
+    }
     Ok(())
 }

@@ -75,6 +75,10 @@ struct Reading {
     jobs: BTreeMap<JobId, Option<Job>>,
 }
 
+/// A head that is older than the one seen before by more than this is an endpoint that lags. The
+/// reorganisations that chains have are far shorter.
+const BEHIND_S: u64 = 30;
+
 impl Watcher {
     /// Blocks while the journal is read.
     pub(crate) fn load(
@@ -153,6 +157,14 @@ impl Watcher {
         let header = self.rpc.head().await?;
         let head = head_of(&header);
         let (mut marks, mut keys) = (self.marks_in(&scope), BTreeSet::new());
+        // A head that is much older than what was seen is no reorganisation: the endpoint was set
+        // back or catches up, and what it does not know yet must not look undone.
+        if marks
+            .tip()
+            .is_some_and(|tip| head.timestamp_s.saturating_add(BEHIND_S) < tip.timestamp_s)
+        {
+            return Err(RpcError::BlockGone(head.number).into());
+        }
         self.rewind(&mut marks, &head, &mut keys).await?;
 
         let touched = match marks.tip() {

@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use rustix::fs::{ioctl_ficlone, statvfs};
+use rustix::fs::{FallocateFlags, fallocate, ioctl_ficlone, statvfs};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -55,6 +55,9 @@ pub(crate) fn prepare(
     }
     let finish = || {
         disk.set_len(disk_bytes)?;
+        // What a customer was promised is taken now: later uploads find the disk that much fuller,
+        // instead of a guest finding no room for what it writes.
+        fallocate(&disk, FallocateFlags::empty(), 0, disk_bytes)?;
         disk.sync_all()?;
         fs::rename(&part, path)?;
         File::open(folder)?.sync_all()

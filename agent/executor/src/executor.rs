@@ -102,6 +102,12 @@ impl Executor {
         present.or_else(|| self.archive.view(job))
     }
 
+    /// What a machine that is on this host was made for, by its own record; known from the first
+    /// moment, when nothing was adopted yet.
+    pub fn recorded(&self, job: JobId) -> Option<JobSpec> {
+        Record::load(&self.options.places(job).record()).map(|record| record.spec)
+    }
+
     /// What machines may occupy together.
     pub fn capacity(&self) -> Capacity {
         self.options.capacity

@@ -93,6 +93,17 @@ pub enum MessageError {
         /// What the message is.
         found: Digest,
     },
+    /// The job was created by somebody else than who signed the manifest: nobody may run a machine
+    /// in another's name.
+    #[error(
+        "the job's customer is {customer}, its manifest is signed by {sender}: sign it yourself"
+    )]
+    OtherCustomer {
+        /// Who created the job.
+        customer: Address,
+        /// Who signed.
+        sender: Address,
+    },
     /// The job and its manifest disagree.
     #[error("the job pays for {job}, its manifest asks for {manifest}: create the job again")]
     ResourcesDiffer {

@@ -64,6 +64,12 @@ impl Manifest {
                 found: self.item_hash,
             });
         }
+        if job.customer != self.sender {
+            return Err(MessageError::OtherCustomer {
+                customer: job.customer,
+                sender: self.sender,
+            });
+        }
         if job.resources != self.resources {
             return Err(MessageError::ResourcesDiffer {
                 job: job.resources,

@@ -46,6 +46,9 @@ use crate::{
 /// Puts a node together and sets it to work.
 pub(crate) async fn assemble(config: &Config, data_dir: &Path) -> Result<Running, Ended> {
     let started = Instant::now();
+    if profile() != HOST {
+        config.names_only_what_is_measured().map_err(|error| Ended::Config(error.into()))?;
+    }
     let signals = StopSignals::listen().map_err(Ended::Failed)?;
     let mut assembly = Assembly {
         config,
@@ -188,14 +191,19 @@ impl Assembly<'_> {
         let Some(chain) = &agent.chain else { return Ok(BTreeSet::new()) };
         let config = self.config;
         let stop = &self.phases.intake;
-        let jobs = JobsDuty {
-            chain: chain.clone(),
-            messages: agent.messages.clone(),
-            blobs: agent.blobs.clone(),
-            desired,
-            patience: Duration::from_secs(config.jobs.manifest_wait_s),
-        };
-        self.tasks.spawn("jobs", jobs.run(stop.clone()));
+        // Without an id the chain tells nothing of this node's jobs, and no jobs would mean that no
+        // machine may stay. The wish is left open instead: what runs, runs on.
+        if agent.node_id.is_some() {
+            let jobs = JobsDuty {
+                chain: chain.clone(),
+                messages: agent.messages.clone(),
+                blobs: agent.blobs.clone(),
+                executor: agent.executor.clone(),
+                desired,
+                patience: Duration::from_secs(config.jobs.manifest_wait_s),
+            };
+            self.tasks.spawn("jobs", jobs.run(stop.clone()));
+        }
         let capacity = resources_of(agent.executor.capacity());
         if config.node.coordinator {
             let coordinator = CoordinatorDuty {
@@ -225,6 +233,7 @@ impl Assembly<'_> {
         let Self { config, phases, .. } = self;
         let collector = Collector {
             chain: agent.chain.clone(),
+            has_node_id: agent.node_id.is_some(),
             messages: agent.messages.clone(),
             blobs: agent.blobs.clone(),
             grace: Duration::from_secs(config.storage.blob_grace_s),
@@ -362,9 +371,11 @@ fn profile() -> String {
     std::fs::read("/usr/share/aleph/image.json")
         .ok()
         .and_then(|text| serde_json::from_slice(&text).ok())
-        .map_or_else(|| "host".to_owned(), |image: Image| image.profile)
+        .map_or_else(|| HOST.to_owned(), |image: Image| image.profile)
 }
 
 /// Whose view a node has that is nobody on the chain: no TPM has this id.
+/// The profile of an agent that runs outside an image.
+const HOST: &str = "host";
 const NOBODY: NodeId = NodeId([0; 32]);
 const WEI_PER_GWEI: u128 = 1_000_000_000;

@@ -1,13 +1,14 @@
 //! Signed messages: each is checked before it is kept, and kept byte for byte.
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use aleph_message::{Manifest, MessageError};
 use aleph_storage::{Batch, Scan, StorageError, Store, Table};
-use aleph_types::Digest;
+use aleph_types::{Cid, Digest};
 use bytes::Bytes;
 use tokio::sync::watch;
 
@@ -81,14 +82,14 @@ impl Messages {
     }
 
     /// Forgets what nobody refers to and what was last received before the grace period, and
-    /// gives back what the messages that stay ask for. Blocks.
+    /// gives back the images that the messages that stay ask for. Blocks.
     pub(crate) fn collect(
         &self,
         is_referenced: impl Fn(Digest) -> bool,
         grace: Duration,
-    ) -> Result<Vec<Manifest>, StorageError> {
+    ) -> Result<BTreeSet<Cid>, StorageError> {
         let oldest_s = now_s().saturating_sub(grace.as_secs());
-        let mut kept = Vec::new();
+        let mut kept = BTreeSet::new();
         let mut scan = Scan::all().rows_max(PAGE_ROWS);
         loop {
             let page = self.store.scan(Table::Messages, &scan)?;
@@ -101,7 +102,9 @@ impl Messages {
                 let stays = item_hash.is_some_and(&is_referenced)
                     || received.is_some_and(|(received_s, _)| received_s >= oldest_s);
                 match received.filter(|_| stays) {
-                    Some((_, envelope)) => kept.extend(Manifest::read(envelope).ok()),
+                    Some((_, envelope)) => {
+                        kept.extend(Manifest::read(envelope).ok().map(|manifest| manifest.rootfs));
+                    }
                     None => batch.delete(Table::Messages, key),
                 }
             }

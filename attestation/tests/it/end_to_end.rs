@@ -190,7 +190,7 @@ fn a_credential_of_tpm2_tools_is_opened_by_our_node() {
 #[test]
 fn record_golden_evidence() {
     if std::env::var_os("ALEPH_RECORD").is_none() {
-        println!("SKIP: writes testdata/ only when ALEPH_RECORD is set");
+        println!("skipped: writes testdata/ only when ALEPH_RECORD is set");
         return;
     }
     let swtpm = Swtpm::start();

@@ -68,6 +68,7 @@ pub(crate) fn mount_data(disk: Result<&Disk, String>, volume: &impl Volume) -> D
 
 fn mount_from_disk(disk: &Disk, volume: &impl Volume) -> Result<DataState> {
     let partition = disk.data()?;
+    let node = partition_node(&disk.name, partition.number)?;
     match partition_table::grow(&disk.path(), partition.number) {
         Ok(Some(growth)) => {
             say!(
@@ -75,13 +76,15 @@ fn mount_from_disk(disk: &Disk, volume: &impl Volume) -> Result<DataState> {
                 growth.length_bytes >> 20,
                 disk.name
             );
-            partition_table::tell_kernel(&disk.path(), growth)?;
+            if let Err(error) = partition_table::tell_kernel(&disk.path(), growth) {
+                say!("{error}; the data partition keeps its size until the next start");
+            }
         }
         Ok(None) => {}
         // A small partition is better than none.
         Err(error) => say!("{error}; the data partition keeps its size"),
     }
-    let device = volume.open(&partition_node(&disk.name, partition.number)?)?;
+    let device = volume.open(&node)?;
     match filesystem::probe(&device)? {
         Content::Xfs => {}
         Content::Blank => format(&device, "is blank")?,

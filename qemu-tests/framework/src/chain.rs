@@ -20,6 +20,8 @@ use crate::{
 
 /// How long anvil may take to answer.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// After this long, an anvil that could not have its port has ended.
+const SETTLE: Duration = Duration::from_millis(300);
 /// Arbitrum One's chain id: what is signed for this chain is what would be signed there.
 const CHAIN_ID: u64 = 42161;
 
@@ -80,7 +82,7 @@ impl Chain {
             options.port = free_port()?;
         }
         let process = launch(layout, &options)?;
-        let chain = Self { layout: layout.clone(), options, process };
+        let mut chain = Self { layout: layout.clone(), options, process };
         chain.wait_for_answer()?;
         Ok(chain)
     }
@@ -127,9 +129,19 @@ impl Chain {
         self.process.detach()
     }
 
-    fn wait_for_answer(&self) -> Result<()> {
+    fn wait_for_answer(&mut self) -> Result<()> {
         let address = ("127.0.0.1", self.options.port);
-        wait_until("anvil's port", START_TIMEOUT, || Ok(TcpStream::connect(address).ok().map(drop)))
+        let process = &mut self.process;
+        wait_until("anvil's port", START_TIMEOUT, || match process.exit_code()? {
+            // Whatever answers on the port then is somebody else's.
+            Some(code) => bail!("anvil ended with code {code}; is port {} taken?", address.1),
+            None => Ok(TcpStream::connect(address).ok().map(drop)),
+        })?;
+        std::thread::sleep(SETTLE);
+        match self.process.exit_code()? {
+            Some(code) => bail!("anvil ended with code {code}; is port {} taken?", address.1),
+            None => Ok(()),
+        }
     }
 }
 

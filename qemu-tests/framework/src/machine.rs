@@ -130,7 +130,8 @@ impl Machine {
         let deadline = Instant::now() + limit;
         loop {
             let error = match node.info().await {
-                Ok(info) => return Ok(info),
+                Ok(info) if self.qemu.exit_code()?.is_none() => return Ok(info),
+                Ok(_) => bail!("something else answers at {}: QEMU has ended", self.url()),
                 Err(error) => error,
             };
             let ended = self.qemu.exit_code()?.is_some();

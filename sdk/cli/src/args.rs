@@ -96,18 +96,7 @@ pub(crate) enum DevnetCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum NodeCommand {
     /// Have a node prove what it is and what it booted.
-    Attest {
-        /// The node's address, such as `https://node.example:8443`.
-        url: String,
-        #[command(flatten)]
-        policy: Policy,
-        /// Keep the evidence in this file, for `aleph attest verify`.
-        #[arg(long)]
-        save: Option<PathBuf>,
-        /// On acceptance, have the network's configuration trust this node's TLS key alone.
-        #[arg(long)]
-        pin: bool,
-    },
+    Attest(AttestArguments),
     /// Show what a node says of itself.
     Status {
         /// The node's address; the network's node where it is left out.
@@ -115,9 +104,27 @@ pub(crate) enum NodeCommand {
     },
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct AttestArguments {
+    /// The node's address, such as `https://node.example:8443`.
+    pub(crate) url: String,
+    #[command(flatten)]
+    pub(crate) policy: Policy,
+    /// The node that it must be; without it, any node that booted the release is accepted.
+    #[arg(long)]
+    pub(crate) node_id: Option<NodeId>,
+    /// Keep the evidence in this file, for `aleph attest verify`.
+    #[arg(long)]
+    pub(crate) save: Option<PathBuf>,
+    /// On acceptance, have the network's configuration trust this node's TLS key alone.
+    #[arg(long)]
+    pub(crate) pin: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum AttestCommand {
-    /// Verify evidence that `aleph node attest --save` kept; needs no network.
+    /// Verify evidence that you kept by `aleph node attest --save`; needs no network. Evidence from
+    /// somebody else proves nothing: its challenge was theirs.
     Verify {
         /// The evidence.
         file: PathBuf,
@@ -192,9 +199,6 @@ pub(crate) struct CreateArguments {
     /// Size of the first disk in MiB.
     #[arg(long, default_value_t = 1024)]
     pub(crate) disk: u64,
-    /// An SSH public key that may log in; can be given several times.
-    #[arg(long = "ssh-key")]
-    pub(crate) ssh_keys: Vec<String>,
     /// Wait until the machine runs.
     #[arg(long)]
     pub(crate) wait: bool,

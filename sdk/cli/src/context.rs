@@ -6,6 +6,8 @@ use aleph_sdk::{AlephClient, AuthenticatedClient, ClientConfig, EthAccount};
 use aleph_types::NodeId;
 use anyhow::{Context as _, Result, bail};
 
+use tracing::warn;
+
 use crate::{args::Common, output::Output};
 
 /// What commands share.
@@ -34,7 +36,12 @@ impl Context {
     }
 
     pub(crate) fn client(&self) -> Result<AlephClient> {
-        Ok(AlephClient::new(self.config()?)?)
+        let config = self.config()?;
+        if config.node_key_sha256.is_none() {
+            let url = &config.node_url;
+            warn!("{url} is not authenticated: run `aleph node attest {url} … --pin` first");
+        }
+        Ok(AlephClient::new(config)?)
     }
 
     pub(crate) fn account_client(&self) -> Result<AuthenticatedClient> {

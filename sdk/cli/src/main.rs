@@ -33,7 +33,7 @@ async fn main() -> ExitCode {
     match commands::run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", output::printable(&format!("{error:#}")).replace('\n', " "));
             ExitCode::from(exit_code(&error))
         }
     }

@@ -22,7 +22,10 @@ impl Output {
         result: &T,
         in_words: impl FnOnce(&T) -> String,
     ) -> Result<()> {
-        let text = if self.json { serde_json::to_string_pretty(result)? } else { in_words(result) };
+        let text = match self.json {
+            true => serde_json::to_string_pretty(result)?,
+            false => printable(&in_words(result)),
+        };
         self.bytes(text.trim_end().as_bytes())?;
         self.bytes(b"\n")
     }
@@ -38,8 +41,33 @@ impl Output {
     }
 }
 
+/// A text without what could move a terminal's cursor or turn its words around: parts of it come
+/// from nodes, and a node may be hostile.
+pub(crate) fn printable(text: &str) -> String {
+    let is_unsafe = |char: char| {
+        (char.is_control() && char != '\n')
+            || matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|char| if is_unsafe(char) { '?' } else { char }).collect()
+}
+
 /// Lines of names and values, the values in one column.
 pub(crate) fn table(rows: &[(&str, String)]) -> String {
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     rows.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_text_cannot_move_the_cursor() {
+        assert_eq!(printable("no\u{1b}[2K\r\u{202e}yes\n"), "no?[2K??yes\n");
+    }
+
+    #[test]
+    fn values_stand_in_one_column() {
+        assert_eq!(table(&[("a", "1".into()), ("long", "2".into())]), "a     1\nlong  2\n");
+    }
 }

@@ -24,22 +24,14 @@ pub struct InstanceSpec {
     pub memory_mb: u64,
     /// Size of the first disk in MiB.
     pub disk_mb: u64,
-    /// SSH public keys that may log in.
+    /// SSH public keys that may log in. Nodes refuse machines with keys, with a clear error, as
+    /// long as they cannot hand them to the guest.
     pub ssh_keys: Vec<String>,
-    /// Environment variables.
-    pub variables: Vec<(String, String)>,
 }
 
 impl Default for InstanceSpec {
     fn default() -> Self {
-        Self {
-            rootfs: Cid::of(b""),
-            vcpus: 1,
-            memory_mb: 512,
-            disk_mb: 1024,
-            ssh_keys: Vec::new(),
-            variables: Vec::new(),
-        }
+        Self { rootfs: Cid::of(b""), vcpus: 1, memory_mb: 512, disk_mb: 1024, ssh_keys: Vec::new() }
     }
 }
 
@@ -89,7 +81,7 @@ fn content_of(spec: &InstanceSpec, address: String, time: f64) -> InstanceConten
         allow_amend: false,
         metadata: None,
         authorized_keys: (!spec.ssh_keys.is_empty()).then(|| spec.ssh_keys.clone()),
-        variables: (!spec.variables.is_empty()).then(|| spec.variables.iter().cloned().collect()),
+        variables: None,
         environment: InstanceEnvironment {
             internet: true,
             aleph_api: false,

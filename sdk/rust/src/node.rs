@@ -99,7 +99,8 @@ impl NodeClient {
 
     /// The node's metrics in Prometheus' text form.
     pub async fn metrics(&self) -> Result<String, SdkError> {
-        let response = self.send(self.request(Method::GET, "/metrics")).await?;
+        let response =
+            self.send(self.request(Method::GET, "/metrics").timeout(ANSWER_TIMEOUT)).await?;
         let body = self.body(response).await?;
         String::from_utf8(body).map_err(|_| self.protocol("metrics are not UTF-8".into()))
     }

@@ -120,6 +120,27 @@ impl Default for Executor {
     }
 }
 
+impl Config {
+    /// Refuses what would put something unmeasured in the place of a part of the image: this file
+    /// is covered by no measurement, and the image's parts are.
+    pub(crate) fn names_only_what_is_measured(&self) -> Result<(), Unmeasured> {
+        let (own, image) = (&self.executor, Executor::default());
+        let same = own.monitor == image.monitor
+            && own.kernel == image.kernel
+            && own.run_dir == image.run_dir
+            && self.tpm.tcti == Tpm::default().tcti;
+        same.then_some(()).ok_or(Unmeasured)
+    }
+}
+
+/// The configuration replaces a measured part of the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "executor.monitor, executor.kernel, executor.run_dir and tpm.tcti cannot be changed on an \
+     image, whose parts are measured: remove them from the configuration"
+)]
+pub(crate) struct Unmeasured;
+
 /// `[jobs]`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]

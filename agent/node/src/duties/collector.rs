@@ -14,6 +14,8 @@ use crate::messages::Messages;
 /// Looks now and then, until cancelled.
 pub(crate) struct Collector {
     pub(crate) chain: Option<Chain>,
+    /// Without an id, the chain does not tell which jobs are this node's.
+    pub(crate) has_node_id: bool,
     pub(crate) messages: Messages,
     pub(crate) blobs: Blobs,
     pub(crate) grace: Duration,
@@ -44,7 +46,7 @@ impl Collector {
             let view = chain.view();
             let view: &ChainView = &view.borrow();
             // Whoever has not looked does not know what is referred to.
-            if view.head.is_none() {
+            if view.head.is_none() || !self.has_node_id {
                 return Ok(None);
             }
             jobs.extend(view.jobs.values().map(|job| job.manifest));
@@ -53,8 +55,7 @@ impl Collector {
         let (grace, mut kept) = (self.grace, self.kept.clone());
         let work = move || {
             let is_referenced = |item_hash: Digest| jobs.contains(&item_hash);
-            let manifests = messages.collect(is_referenced, grace)?;
-            kept.extend(manifests.iter().map(|manifest| manifest.rootfs));
+            kept.extend(messages.collect(is_referenced, grace)?);
             blobs.collect(|cid| kept.contains(&cid), grace)
         };
         let collected = tokio::task::spawn_blocking(work).await;

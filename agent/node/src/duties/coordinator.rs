@@ -174,7 +174,10 @@ impl Desk {
                 region: node.region.clone(),
             })
         };
-        view.active_nodes().filter_map(state).collect()
+        let head_s = view.head.map_or(0, |head| head.timestamp_s);
+        let is_alive =
+            |node: &&NodeRecord| node.last_heartbeat_s.saturating_add(HEARTBEAT_STALE_S) >= head_s;
+        view.active_nodes().filter(is_alive).filter_map(state).collect()
     }
 }
 
@@ -186,6 +189,8 @@ fn sum(a: Resources, b: Resources) -> Resources {
     }
 }
 
+/// A node without a heartbeat for so long gets no jobs: ten times the usual pause between two.
+const HEARTBEAT_STALE_S: u64 = 600;
 /// Between looks for what comes without a sign.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// What does not show on the chain by then was refused, and is decided anew.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use aleph_chain::{Chain, ChainView};
-use aleph_executor::{DesiredVm, DesiredVms, Power};
+use aleph_executor::{DesiredVm, DesiredVms, Executor, Power};
 use aleph_storage::{BlobState, Blobs, StorageError};
 use aleph_types::{Cid, JobId, JobSpec, JobStatus, job::Job};
 use tokio::{sync::watch, time::sleep};
@@ -22,6 +22,7 @@ pub(crate) struct JobsDuty {
     pub(crate) chain: Chain,
     pub(crate) messages: Messages,
     pub(crate) blobs: Blobs,
+    pub(crate) executor: Executor,
     /// Nothing until the chain was read once: an empty wish would end every machine.
     pub(crate) desired: watch::Sender<Option<DesiredVms>>,
     /// How long a job waits for its message and image.
@@ -52,7 +53,14 @@ impl JobsDuty {
     async fn step(&self, planner: &mut Planner, view: &ChainView) -> anyhow::Result<()> {
         let mut jobs = Vec::new();
         for job in view.own_jobs() {
-            jobs.push((job, self.material(job).await));
+            let mut material = self.material(job).await;
+            // A machine that is here needs its message and its image no more.
+            if !matches!(material, Material::Ready(_))
+                && let Some(spec) = self.executor.recorded(job.id)
+            {
+                material = Material::Ready(spec);
+            }
+            jobs.push((job, material));
         }
         let Plan { desired, tell } = planner.plan(&jobs, Instant::now());
         if let Some(desired) = desired {

@@ -40,7 +40,11 @@ impl WatchDuty {
             self.metrics.node_ready.set(i64::from(self.conditions.readiness().ready));
             self.metrics.node_resident_bytes.set(resident_bytes());
             tokio::select! {
-                () = stop.cancelled() => return Ok(()),
+                () = stop.cancelled() => {
+                    // Nobody looks from now on, and what nobody sees is not said to live.
+                    self.heartbeat.send_replace(None);
+                    return Ok(());
+                }
                 () = sleep(LOOK_EVERY) => {}
                 Ok(()) = views.changed() => {}
             }
@@ -143,7 +147,7 @@ fn what_to_do_about(missing: &std::path::Path) -> String {
     let next = if missing.starts_with("/dev") {
         "switch virtualisation (AMD-V, VT-x) on in the firmware's setup"
     } else {
-        "use a complete image, or correct [executor]"
+        "use a complete image; outside one, correct [executor]"
     };
     format!("{} is missing: {next}", missing.display())
 }

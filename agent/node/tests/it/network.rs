@@ -23,7 +23,7 @@ use crate::harness::{PATIENCE, in_repository};
 
 /// A signed INSTANCE message: its item hash and its envelope.
 pub(crate) fn message(rootfs: Cid, memory_mib: u64) -> (String, String) {
-    let key = SigningKey::from_slice(&[0x11; 32]).unwrap();
+    let key = SigningKey::from_slice(&hex::decode(CUSTOMER_KEY).unwrap()).unwrap();
     let account = address_of(key.verifying_key()).to_string();
     let content = json!({
         "address": account,
@@ -63,7 +63,8 @@ pub(crate) fn message(rootfs: Cid, memory_mib: u64) -> (String, String) {
 pub(crate) const ADMIN: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
 pub(crate) const OWNER: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
 pub(crate) const CUSTOMER: &str = "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC";
-/// anvil's first account, known to everyone.
+/// The customer's key and anvil's first account's, known to everyone.
+const CUSTOMER_KEY: &str = "5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a";
 const ADMIN_KEY: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 
 /// A local chain with the contracts on it.

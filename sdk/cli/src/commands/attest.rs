@@ -12,9 +12,13 @@ use aleph_attestation::{
 };
 use aleph_sdk::{NodeClient, attest};
 use aleph_types::wire::{self, Wire};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
+use tracing::warn;
 
-use crate::{args::Policy, context::Context};
+use crate::{
+    args::{AttestArguments, Policy},
+    context::Context,
+};
 
 /// The evidence does not show what it should.
 #[derive(Debug)]
@@ -28,13 +32,8 @@ impl std::fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-pub(crate) async fn attest_node(
-    context: &Context,
-    url: &str,
-    policy: &Policy,
-    save: Option<&Path>,
-    pin: bool,
-) -> Result<()> {
+pub(crate) async fn attest_node(context: &Context, arguments: &AttestArguments) -> Result<()> {
+    let AttestArguments { url, policy, node_id, save, pin } = arguments;
     let (release, roots) = read_policy(policy)?;
     let node = NodeClient::new(url)?;
     let attested = attest(&node, &release, &roots).await?;
@@ -43,9 +42,13 @@ pub(crate) async fn attest_node(
             .with_context(|| path.display().to_string())?;
     }
     report(context, &attested.verdict)?;
-    if pin {
+    let shown = attested.verdict.node.as_ref().map(|node| node.node_id);
+    if let Some(wanted) = node_id.filter(|wanted| Some(*wanted) != shown) {
+        return Err(anyhow!(Refused).context(format!("{url} is another node than {wanted}")));
+    }
+    if *pin {
         let mut config = context.config()?;
-        config.node_url = url.to_owned();
+        config.node_url.clone_from(url);
         config.node_key_sha256 = node.key_sha256().map(hex::encode);
         config.write(&context.network)?;
     }
@@ -55,6 +58,7 @@ pub(crate) async fn attest_node(
 pub(crate) fn verify_file(context: &Context, file: &Path, policy: &Policy) -> Result<()> {
     let (release, roots) = read_policy(policy)?;
     let bytes = read_limited(file, Transcript::SIZE_BYTES_MAX)?;
+    warn!("this counts only if you saved the file yourself: whoever wrote it can make it up");
     let now_s = SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|time| time.as_secs());
     report(context, &verify_encoded(&bytes, &release, &roots, now_s))
 }

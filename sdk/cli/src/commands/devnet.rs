@@ -17,11 +17,15 @@ struct Status {
 pub(crate) async fn run(context: &Context, command: DevnetCommand) -> Result<()> {
     match command {
         DevnetCommand::Up { folder, image, chain_port, node_port } => {
-            if NetworkState::read(&folder)?.is_some_and(|state| state.is_up()) {
-                bail!(
-                    "a network runs in {} already: `aleph devnet down` ends it",
-                    folder.display()
-                );
+            if let Some(old) = NetworkState::read(&folder)? {
+                if old.is_up() {
+                    bail!(
+                        "a network runs in {} already: `aleph devnet down` ends it",
+                        folder.display()
+                    );
+                }
+                // What is left of it must not go on unknown.
+                old.down(&folder)?;
             }
             let layout = Layout::find()?;
             let options = NetworkOptions { folder: folder.clone(), image, chain_port, node_port };

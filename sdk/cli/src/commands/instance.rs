@@ -38,16 +38,10 @@ struct Created {
 }
 
 async fn create(context: &Context, arguments: CreateArguments) -> Result<()> {
-    let CreateArguments { rootfs, vcpus, memory, disk, ssh_keys, wait } = arguments;
+    let CreateArguments { rootfs, vcpus, memory, disk, wait } = arguments;
     let client = context.account_client()?;
-    let spec = InstanceSpec {
-        rootfs,
-        vcpus,
-        memory_mb: memory,
-        disk_mb: disk,
-        ssh_keys,
-        ..Default::default()
-    };
+    let spec =
+        InstanceSpec { rootfs, vcpus, memory_mb: memory, disk_mb: disk, ..Default::default() };
     let job = client.create_instance(spec).await?;
     let status = if wait {
         wait_for(&context.client()?, job, JobStatus::Running).await?

@@ -30,8 +30,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         }
         Command::Devnet(command) => devnet::run(&context, command).await,
         Command::Instance(command) => instance::run(&context, command).await,
-        Command::Node(NodeCommand::Attest { url, policy, save, pin }) => {
-            attest::attest_node(&context, &url, &policy, save.as_deref(), pin).await
+        Command::Node(NodeCommand::Attest(arguments)) => {
+            attest::attest_node(&context, &arguments).await
         }
         Command::Node(NodeCommand::Status { url }) => node::status(&context, url.as_deref()).await,
         Command::Stake(arguments) => stake::run(&context, arguments).await,
