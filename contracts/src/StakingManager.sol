@@ -8,6 +8,8 @@ import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/Reentrancy
 import {Governed} from "./base/Governed.sol";
 import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
 import {IStakingManager} from "./interfaces/IStakingManager.sol";
+import {Bounds} from "./libraries/Bounds.sol";
+import {ExactTransfer} from "./libraries/ExactTransfer.sol";
 import {Roles} from "./libraries/Roles.sol";
 
 /// @title StakingManager
@@ -15,6 +17,7 @@ import {Roles} from "./libraries/Roles.sol";
 /// @dev Stake is kept per node and owner: when hardware changes hands, the former owner's stake
 /// stays its own and counts no longer.
 contract StakingManager is IStakingManager, Governed, ReentrancyGuardTransient {
+    using ExactTransfer for IERC20;
     using SafeERC20 for IERC20;
 
     uint256 private constant MIN_TOTAL_STAKE_MIN = 1;
@@ -90,7 +93,7 @@ contract StakingManager is IStakingManager, Governed, ReentrancyGuardTransient {
         account.maturesAtBlock = uint64(block.number) + MATURING_BLOCKS;
 
         emit Staked(nodeId, msg.sender, amount, account.maturesAt);
-        _pull($.token, amount);
+        $.token.pull(msg.sender, amount);
     }
 
     /// @inheritdoc IStakingManager
@@ -200,25 +203,17 @@ contract StakingManager is IStakingManager, Governed, ReentrancyGuardTransient {
         }
     }
 
-    /// @dev Takes `amount` from the sender and refuses tokens that move another amount.
-    function _pull(IERC20 token_, uint256 amount) private {
-        uint256 before = token_.balanceOf(address(this));
-        token_.safeTransferFrom(msg.sender, address(this), amount);
-        uint256 received = token_.balanceOf(address(this)) - before;
-        require(received == amount, UnexpectedAmountReceived(amount, received));
-    }
-
     function _setParameters(Parameters calldata parameters) private {
-        _checkBounds(
+        Bounds.check(
             "minTotalStake", parameters.minTotalStake, MIN_TOTAL_STAKE_MIN, MIN_TOTAL_STAKE_MAX
         );
-        _checkBounds(
+        Bounds.check(
             "minStakeDuration",
             parameters.minStakeDuration,
             MIN_STAKE_DURATION_S_MIN,
             MIN_STAKE_DURATION_S_MAX
         );
-        _checkBounds(
+        Bounds.check(
             "unbondingPeriod",
             parameters.unbondingPeriod,
             UNBONDING_PERIOD_S_MIN,
@@ -229,10 +224,6 @@ contract StakingManager is IStakingManager, Governed, ReentrancyGuardTransient {
         emit ParametersSet(
             parameters.minTotalStake, parameters.minStakeDuration, parameters.unbondingPeriod
         );
-    }
-
-    function _checkBounds(bytes32 name, uint256 value, uint256 min, uint256 max) private pure {
-        require(value >= min && value <= max, ParameterOutOfBounds(name, value, min, max));
     }
 
     function _storage() private pure returns (StakingManagerStorage storage $) {

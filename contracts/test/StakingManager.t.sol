@@ -13,6 +13,8 @@ import {vm} from "../script/Vm.sol";
 import {StakingManager} from "../src/StakingManager.sol";
 import {INodeRegistry} from "../src/interfaces/INodeRegistry.sol";
 import {IStakingManager} from "../src/interfaces/IStakingManager.sol";
+import {Bounds} from "../src/libraries/Bounds.sol";
+import {ExactTransfer} from "../src/libraries/ExactTransfer.sol";
 import {Fixture} from "./base/Fixture.sol";
 import {FeeToken, ReentrantToken, RefusingToken} from "./base/Tokens.sol";
 
@@ -293,7 +295,7 @@ contract StakingManagerTest is Fixture {
 
         vm.expectRevert(
             abi.encodeWithSelector(
-                IStakingManager.UnexpectedAmountReceived.selector, 100 ether, 99 ether
+                ExactTransfer.UnexpectedAmountReceived.selector, 100 ether, 99 ether
             )
         );
         other.stake(NODE, 100 ether);
@@ -408,9 +410,7 @@ contract StakingManagerTest is Fixture {
         uint256 max
     ) private {
         vm.expectRevert(
-            abi.encodeWithSelector(
-                IStakingManager.ParameterOutOfBounds.selector, name, value, min, max
-            )
+            abi.encodeWithSelector(Bounds.ParameterOutOfBounds.selector, name, value, min, max)
         );
         staking.setParameters(parameters);
     }

@@ -56,12 +56,6 @@ interface IStakingManager {
     /// @notice The amount is zero.
     error ZeroAmount();
 
-    /// @notice A parameter is outside its bounds.
-    error ParameterOutOfBounds(bytes32 name, uint256 value, uint256 min, uint256 max);
-
-    /// @notice The token moved another amount than asked: it takes a fee or rebases.
-    error UnexpectedAmountReceived(uint256 expected, uint256 received);
-
     /// @notice Only the owner of a registered node stakes for it.
     error NotNodeOwner(bytes32 nodeId, address account);
 
