@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tss_esapi::abstraction::{AsymmetricAlgorithmSelection, ek, nv};
 use tss_esapi::attributes::{ObjectAttributesBuilder, SessionAttributesBuilder};
-use tss_esapi::constants::{CapabilityType, SessionType};
+use tss_esapi::constants::{CapabilityType, SessionType, Tss2ResponseCodeKind};
 use tss_esapi::handles::{
     AuthHandle, KeyHandle, NvIndexTpmHandle, PcrHandle, SessionHandle, TpmHandle,
 };
@@ -178,7 +178,12 @@ impl Owner {
                 |context| context.activate_credential(ak, ek, blob, seed),
             )
         })?;
-        let secret = secret.map_err(|_| Error::TpmCredential)?;
+        let secret = secret.map_err(|error| match error {
+            tss_esapi::Error::Tss2Error(code) if code.kind().is_some_and(is_of_credential) => {
+                Error::TpmCredential
+            }
+            error => failed("open a credential")(error),
+        })?;
         let secret = <[u8; 32]>::try_from(secret.as_slice()).map_err(|_| Error::TpmCredential)?;
         Ok(Zeroizing::new(secret))
     }
@@ -382,6 +387,33 @@ fn read_event_log(path: &Path) -> Result<Vec<u8>, Error> {
     Ok(log)
 }
 
+/// What a TPM answers to a credential that was not made for its keys, or that is none. Any other
+/// refusal is the TPM's own trouble, which no other credential changes.
+///
+/// `Failure` is how libtpms says that a seed is encrypted for another key. A TPM that has failed says
+/// so as well, but then it does not flush the session, and nobody asks here.
+fn is_of_credential(kind: Tss2ResponseCodeKind) -> bool {
+    use Tss2ResponseCodeKind::{Failure, Insufficient, Integrity, Size, Value};
+    matches!(kind, Failure | Insufficient | Integrity | Size | Value)
+}
+
 fn failed(doing: &'static str) -> impl FnOnce(tss_esapi::Error) -> Error {
     move |source| Error::Tpm { doing, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tpms_own_trouble_is_not_the_credentials() {
+        use Tss2ResponseCodeKind::{
+            AuthFail, Failure, Handle, Insufficient, Integrity, Lockout, NvUnavailable, Retry,
+            Size, Value,
+        };
+        let credentials = [Failure, Insufficient, Integrity, Size, Value];
+        assert!(credentials.into_iter().all(is_of_credential));
+        let own = [AuthFail, Handle, Lockout, NvUnavailable, Retry];
+        assert!(!own.into_iter().any(is_of_credential));
+    }
 }

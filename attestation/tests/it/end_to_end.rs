@@ -95,6 +95,18 @@ fn a_credential_for_another_tpm_is_not_opened() {
     let challenge = Challenge::new(other.identity(), &mut OsRng).unwrap();
     let error = one.quote(challenge.request(), tls_key()).unwrap_err();
     assert!(matches!(error, Error::TpmCredential), "{error}");
+    // One that is damaged anywhere, or cut short, is none.
+    let sound = Challenge::new(one.identity(), &mut OsRng).unwrap().request().clone();
+    let mut flipped = sound.clone();
+    flipped.credential_blob[20] ^= 1;
+    let mut other_seed = sound.clone();
+    other_seed.encrypted_secret[100] ^= 1;
+    let mut short = sound.clone();
+    short.credential_blob.truncate(1);
+    for request in [flipped, other_seed, short] {
+        let error = one.quote(&request, tls_key()).unwrap_err();
+        assert!(matches!(error, Error::TpmCredential), "{error:?}");
+    }
     // The failure left nothing behind: the next request is served.
     for _ in 0..5 {
         attest(&one);
