@@ -110,13 +110,15 @@ pub(crate) struct AttestArguments {
     pub(crate) url: String,
     #[command(flatten)]
     pub(crate) policy: Policy,
-    /// The node that it must be; without it, any node that booted the release is accepted.
+    /// The node that it must be; without it, the one that was pinned at this address, or else any
+    /// node that booted the release.
     #[arg(long)]
     pub(crate) node_id: Option<NodeId>,
     /// Keep the evidence in this file, for `aleph attest verify`.
     #[arg(long)]
     pub(crate) save: Option<PathBuf>,
-    /// On acceptance, have the network's configuration trust this node's TLS key alone.
+    /// On acceptance, have the network's configuration trust this node and its TLS key alone. Another
+    /// node than the one that was pinned before has to be named by --node-id.
     #[arg(long)]
     pub(crate) pin: bool,
 }

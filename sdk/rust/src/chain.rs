@@ -87,7 +87,7 @@ impl ChainReader {
     pub async fn node(&self, id: NodeId) -> Result<Option<NodeOnChain>, SdkError> {
         let registry = NodeRegistry::new(self.contracts.node_registry, &self.provider);
         let node = registry.getNode(id.0.into()).call().await.map_err(chain_error)?;
-        let status = NodeStatus::try_from(u8::from(node.status)).map_err(chain_error)?;
+        let status = NodeStatus::try_from(node.status).map_err(chain_error)?;
         if status == NodeStatus::None {
             return Ok(None);
         }
@@ -111,7 +111,7 @@ impl ChainReader {
     pub async fn job(&self, id: JobId) -> Result<Job, SdkError> {
         let jobs = JobManager::new(self.contracts.job_manager, &self.provider);
         let job = jobs.getJob(U256::from(id.0)).call().await.map_err(chain_error)?;
-        let status = ChainJobStatus::try_from(u8::from(job.status)).map_err(chain_error)?;
+        let status = ChainJobStatus::try_from(job.status).map_err(chain_error)?;
         let status = match status {
             ChainJobStatus::None => return Err(SdkError::NoSuchJob(id)),
             ChainJobStatus::Created => JobStatus::Created,
