@@ -4,8 +4,8 @@ pragma solidity 0.8.37;
 import {vm} from "../script/Vm.sol";
 import {Fixture} from "./base/Fixture.sol";
 
-/// @dev What each step of a node's and a job's life costs, each as a transaction of its own. Kept
-/// in snapshots/; a change fails the test until it is recorded with FORGE_SNAPSHOT_CHECK=false.
+/// @dev What each step of a node's and a job's life costs, each as a transaction of its own.
+/// tools/gas.mjs compares it with snapshots/.
 contract GasTest is Fixture {
     /// forge-config: default.isolate = true
     function test_gas_of_each_step() public {
