@@ -8,6 +8,7 @@ import {JobManager} from "../src/JobManager.sol";
 import {NodeRegistry} from "../src/NodeRegistry.sol";
 import {StakingManager} from "../src/StakingManager.sol";
 import {Governed} from "../src/base/Governed.sol";
+import {INodeRegistry} from "../src/interfaces/INodeRegistry.sol";
 import {IStakingManager} from "../src/interfaces/IStakingManager.sol";
 import {Roles} from "../src/libraries/Roles.sol";
 
@@ -31,7 +32,10 @@ abstract contract Deployer {
     {
         all.aleph = new AlephToken(admin, TOKEN_SUPPLY);
         all.nodeRegistry = NodeRegistry(
-            _proxy(address(new NodeRegistry()), abi.encodeCall(NodeRegistry.initialize, (admin)))
+            _proxy(
+                address(new NodeRegistry()),
+                abi.encodeCall(NodeRegistry.initialize, (admin, _registryParameters()))
+            )
         );
         all.stakingManager = StakingManager(
             _proxy(
@@ -49,11 +53,22 @@ abstract contract Deployer {
         );
 
         all.nodeRegistry.grantRole(Roles.STAKING_MANAGER, address(all.stakingManager));
+        all.nodeRegistry.grantRole(Roles.PARAMETER, admin);
+        all.nodeRegistry.grantRole(Roles.VERIFIER, admin);
         all.stakingManager.grantRole(Roles.PARAMETER, admin);
         all.jobManager.grantRole(Roles.SCHEDULER, admin);
         _grantCommonRoles(all.nodeRegistry, admin);
         _grantCommonRoles(all.stakingManager, admin);
         _grantCommonRoles(all.jobManager, admin);
+    }
+
+    function _registryParameters() internal pure returns (INodeRegistry.Parameters memory) {
+        return INodeRegistry.Parameters({
+            verifierQuorum: 1,
+            challengeValidity: 1 hours,
+            enrolmentWindow: 1 days,
+            minReleaseVersion: 0
+        });
     }
 
     function _proxy(address implementation, bytes memory initialization) private returns (address) {

@@ -11,6 +11,7 @@ import {NodeRegistry} from "../src/NodeRegistry.sol";
 import {IJobManager} from "../src/interfaces/IJobManager.sol";
 import {INodeRegistry} from "../src/interfaces/INodeRegistry.sol";
 import {IStakingManager} from "../src/interfaces/IStakingManager.sol";
+import {TpmQuote} from "../src/libraries/TpmQuote.sol";
 import {Fixture} from "./base/Fixture.sol";
 
 /// @dev Who may call what. Each contract's table has a row for every external function that the
@@ -21,6 +22,7 @@ contract AccessTest is Fixture {
     address private constant ANYONE = address(0);
     /// @dev A function that no one may call any more.
     address private constant NO_ONE = address(1);
+    bytes32 private constant RELEASE = keccak256("release");
 
     struct Row {
         string signature;
@@ -89,6 +91,13 @@ contract AccessTest is Fixture {
         _row(
             "deregisterNode(bytes32)", abi.encode(NODE), OWNER, INodeRegistry.NotNodeOwner.selector
         );
+        _row(
+            "setGpuTypes(bytes32,bytes32[])",
+            abi.encode(NODE, new bytes32[](0)),
+            OPERATOR,
+            INodeRegistry.NotNodeOperator.selector
+        );
+        _attestationRows();
         _roleRow("activateNode(bytes32)", abi.encode(NODE), address(staking));
         _roleRow("deactivateNode(bytes32)", abi.encode(OTHER_NODE), address(staking));
         _row("getNode(bytes32)", abi.encode(NODE));
@@ -96,9 +105,57 @@ contract AccessTest is Fixture {
         _row("nodeCount()", "");
         _row("getActiveNodes(uint256,uint256)", abi.encode(0, 1));
         _row("nodeOfOperator(address)", abi.encode(OPERATOR));
-        _initializeRow("initialize(address)", abi.encode(STRANGER));
+        _row("getGpuTypes(bytes32)", abi.encode(NODE));
+        _initializeRow(
+            "initialize(address,(uint16,uint64,uint64,uint64))",
+            abi.encode(STRANGER, _registryParameters())
+        );
         _commonRows();
         _check(address(registry), "NodeRegistry");
+    }
+
+    function _attestationRows() private {
+        registry.enrolKey(NODE, OPERATOR, _key());
+        registry.approveRelease(RELEASE, 1);
+
+        _roleRow(
+            "enrolKey(bytes32,address,(bytes32,bytes32))",
+            abi.encode(NODE, OPERATOR, _key()),
+            address(this)
+        );
+        _row("revokeKey(bytes32)", abi.encode(NODE), OWNER, INodeRegistry.NotNodeOwner.selector);
+        _row(
+            "requestChallenge(bytes32)",
+            abi.encode(NODE),
+            OPERATOR,
+            INodeRegistry.NotNodeOperator.selector
+        );
+        // Whose quote it is matters, not who sends it: test/node-registry has that.
+        _row(
+            "attest(bytes32,bytes,bytes32,bytes32)",
+            abi.encode(NODE, "", 0, 0),
+            NO_ONE,
+            TpmQuote.WrongQuoteSize.selector
+        );
+        _roleRow(
+            "approveRelease(bytes32,uint64)", abi.encode(bytes32(uint256(1)), 1), address(this)
+        );
+        _roleRow("revokeRelease(bytes32)", abi.encode(RELEASE), address(this));
+        _roleRow(
+            "setParameters((uint16,uint64,uint64,uint64))",
+            abi.encode(_registryParameters()),
+            address(this)
+        );
+        _row("getParameters()", "");
+        _row("isAttested(bytes32,uint64)", abi.encode(NODE, 1));
+        _row("getAttestation(bytes32)", abi.encode(NODE));
+        _row("getChallenge(bytes32)", abi.encode(NODE));
+        _row("getEnrolment(bytes32)", abi.encode(NODE));
+        _row(
+            "getEnrolmentVotes(bytes32,address,(bytes32,bytes32))",
+            abi.encode(NODE, OPERATOR, _key())
+        );
+        _row("getReleaseVersion(bytes32)", abi.encode(RELEASE));
     }
 
     function test_staking_manager() public {

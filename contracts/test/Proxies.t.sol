@@ -88,7 +88,7 @@ contract ProxiesTest is Fixture {
     function test_an_implementation_cannot_be_initialized() public {
         address[3] memory proxies = [address(registry), address(staking), address(jobs)];
         bytes[3] memory initializations = [
-            abi.encodeCall(NodeRegistry.initialize, (STRANGER)),
+            abi.encodeCall(NodeRegistry.initialize, (STRANGER, _registryParameters())),
             abi.encodeCall(StakingManager.initialize, (STRANGER, aleph, registry, _parameters())),
             abi.encodeCall(JobManager.initialize, (STRANGER, registry))
         ];
@@ -109,7 +109,10 @@ contract ProxiesTest is Fixture {
     function test_initialization_refuses_zero_addresses() public {
         address implementation = address(new NodeRegistry());
         vm.expectRevert(Governed.ZeroAdmin.selector);
-        new ERC1967Proxy(implementation, abi.encodeCall(NodeRegistry.initialize, (address(0))));
+        new ERC1967Proxy(
+            implementation,
+            abi.encodeCall(NodeRegistry.initialize, (address(0), _registryParameters()))
+        );
 
         implementation = address(new StakingManager());
         vm.expectRevert(IStakingManager.ZeroAddress.selector);
