@@ -35,6 +35,8 @@ interface Vm {
     function stopPrank() external;
     function warp(uint256 timestamp) external;
     function roll(uint256 blockNumber) external;
+    function chainId(uint256 id) external;
+    function setBlockhash(uint256 blockNumber, bytes32 blockHash) external;
 
     // What is expected.
     function assume(bool condition) external pure;
@@ -59,6 +61,8 @@ interface Vm {
 
     // State, files, gas.
     function load(address target, bytes32 slot) external view returns (bytes32);
+    function store(address target, bytes32 slot, bytes32 value) external;
+    function etch(address target, bytes calldata code) external;
     function snapshotState() external returns (uint256 id);
     function revertToState(uint256 id) external returns (bool);
     function readFile(string calldata path) external view returns (string memory);
@@ -66,5 +70,28 @@ interface Vm {
         external
         pure
         returns (string[] memory);
+    function parseJsonAddress(string calldata json, string calldata key)
+        external
+        pure
+        returns (address);
+    function parseJsonBytes(string calldata json, string calldata key)
+        external
+        pure
+        returns (bytes memory);
+    function parseJsonBytes32(string calldata json, string calldata key)
+        external
+        pure
+        returns (bytes32);
+    function parseJsonUint(string calldata json, string calldata key)
+        external
+        pure
+        returns (uint256);
     function snapshotGasLastCall(string calldata name) external returns (uint256 gas);
+
+    // P-256.
+    function signP256(uint256 privateKey, bytes32 digest)
+        external
+        pure
+        returns (bytes32 r, bytes32 s);
+    function publicKeyP256(uint256 privateKey) external pure returns (uint256 x, uint256 y);
 }
