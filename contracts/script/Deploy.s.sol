@@ -14,7 +14,11 @@ contract Deploy is Deployer {
         IStakingManager.Parameters memory staking = IStakingManager.Parameters({
             minTotalStake: vm.envOr("ALEPH_MIN_TOTAL_STAKE", uint256(10_000 ether)),
             minStakeDuration: uint64(vm.envOr("ALEPH_MIN_STAKE_DURATION_S", uint256(5))),
-            unbondingPeriod: uint64(vm.envOr("ALEPH_UNBONDING_PERIOD_S", uint256(60)))
+            unbondingPeriod: uint64(vm.envOr("ALEPH_UNBONDING_PERIOD_S", uint256(60))),
+            reporterBpsMax: 1000,
+            rewardInterval: 1,
+            treasury: address(0),
+            rewardGrowthMax: 1_000_000 ether
         });
 
         vm.startBroadcast();

@@ -5,13 +5,14 @@ import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol"
 import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
 import {Initializable} from "@openzeppelin/contracts/proxy/utils/Initializable.sol";
 import {UUPSUpgradeable} from "@openzeppelin/contracts/proxy/utils/UUPSUpgradeable.sol";
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 
 import {vm} from "../script/Vm.sol";
 import {NodeRegistry} from "../src/NodeRegistry.sol";
 import {IJobManager} from "../src/interfaces/IJobManager.sol";
 import {INodeRegistry} from "../src/interfaces/INodeRegistry.sol";
 import {IStakingManager} from "../src/interfaces/IStakingManager.sol";
-import {TpmQuote} from "../src/libraries/TpmQuote.sol";
+import {Roles} from "../src/libraries/Roles.sol";
 import {Fixture} from "./base/Fixture.sol";
 
 /// @dev Who may call what. Each contract's table has a row for every external function that the
@@ -22,7 +23,8 @@ contract AccessTest is Fixture {
     address private constant ANYONE = address(0);
     /// @dev A function that no one may call any more.
     address private constant NO_ONE = address(1);
-    bytes32 private constant RELEASE = keccak256("release");
+    address private constant SLASHER = address(0xD2);
+    address private constant REPORTER = address(0xD3);
 
     struct Row {
         string signature;
@@ -54,10 +56,12 @@ contract AccessTest is Fixture {
     }
 
     function test_token() public {
+        aleph.delegate(address(this));
         _row("allowance(address,address)", abi.encode(OWNER, STRANGER));
         _row("approve(address,uint256)", abi.encode(OWNER, 1));
         _row("balanceOf(address)", abi.encode(OWNER));
         _row("decimals()", "");
+        _votesRows();
         _row("name()", "");
         _row("symbol()", "");
         _row("totalSupply()", "");
@@ -69,6 +73,35 @@ contract AccessTest is Fixture {
             IERC20Errors.ERC20InsufficientAllowance.selector
         );
         _check(address(aleph), "AlephToken");
+    }
+
+    function _votesRows() private {
+        bytes memory signature = abi.encode(0, bytes32(uint256(1)), bytes32(uint256(1)));
+        _row("CLOCK_MODE()", "");
+        _row("DOMAIN_SEPARATOR()", "");
+        _row("checkpoints(address,uint32)", abi.encode(address(this), 0));
+        _row("clock()", "");
+        _row("delegate(address)", abi.encode(OWNER));
+        _row("delegates(address)", abi.encode(OWNER));
+        _row("eip712Domain()", "");
+        _row("getPastTotalSupply(uint256)", abi.encode(block.timestamp - 1));
+        _row("getPastVotes(address,uint256)", abi.encode(OWNER, block.timestamp - 1));
+        _row("getVotes(address)", abi.encode(OWNER));
+        _row("nonces(address)", abi.encode(OWNER));
+        _row("numCheckpoints(address)", abi.encode(OWNER));
+        // Whoever sends them, only the holder's signature counts: AlephTokenTest has that.
+        _row(
+            "delegateBySig(address,uint256,uint256,uint8,bytes32,bytes32)",
+            bytes.concat(abi.encode(OWNER, 0, block.timestamp), signature),
+            NO_ONE,
+            ECDSA.ECDSAInvalidSignature.selector
+        );
+        _row(
+            "permit(address,address,uint256,uint256,uint8,bytes32,bytes32)",
+            bytes.concat(abi.encode(OWNER, STRANGER, 1, block.timestamp), signature),
+            NO_ONE,
+            ECDSA.ECDSAInvalidSignature.selector
+        );
     }
 
     function test_node_registry() public {
@@ -91,13 +124,6 @@ contract AccessTest is Fixture {
         _row(
             "deregisterNode(bytes32)", abi.encode(NODE), OWNER, INodeRegistry.NotNodeOwner.selector
         );
-        _row(
-            "setGpuTypes(bytes32,bytes32[])",
-            abi.encode(NODE, new bytes32[](0)),
-            OPERATOR,
-            INodeRegistry.NotNodeOperator.selector
-        );
-        _attestationRows();
         _roleRow("activateNode(bytes32)", abi.encode(NODE), address(staking));
         _roleRow("deactivateNode(bytes32)", abi.encode(OTHER_NODE), address(staking));
         _row("getNode(bytes32)", abi.encode(NODE));
@@ -105,57 +131,9 @@ contract AccessTest is Fixture {
         _row("nodeCount()", "");
         _row("getActiveNodes(uint256,uint256)", abi.encode(0, 1));
         _row("nodeOfOperator(address)", abi.encode(OPERATOR));
-        _row("getGpuTypes(bytes32)", abi.encode(NODE));
-        _initializeRow(
-            "initialize(address,(uint16,uint64,uint64,uint64))",
-            abi.encode(STRANGER, _registryParameters())
-        );
+        _initializeRow("initialize(address)", abi.encode(STRANGER));
         _commonRows();
         _check(address(registry), "NodeRegistry");
-    }
-
-    function _attestationRows() private {
-        registry.enrolKey(NODE, OPERATOR, _key());
-        registry.approveRelease(RELEASE, 1);
-
-        _roleRow(
-            "enrolKey(bytes32,address,(bytes32,bytes32))",
-            abi.encode(NODE, OPERATOR, _key()),
-            address(this)
-        );
-        _row("revokeKey(bytes32)", abi.encode(NODE), OWNER, INodeRegistry.NotNodeOwner.selector);
-        _row(
-            "requestChallenge(bytes32)",
-            abi.encode(NODE),
-            OPERATOR,
-            INodeRegistry.NotNodeOperator.selector
-        );
-        // Whose quote it is matters, not who sends it: test/node-registry has that.
-        _row(
-            "attest(bytes32,bytes,bytes32,bytes32)",
-            abi.encode(NODE, "", 0, 0),
-            NO_ONE,
-            TpmQuote.WrongQuoteSize.selector
-        );
-        _roleRow(
-            "approveRelease(bytes32,uint64)", abi.encode(bytes32(uint256(1)), 1), address(this)
-        );
-        _roleRow("revokeRelease(bytes32)", abi.encode(RELEASE), address(this));
-        _roleRow(
-            "setParameters((uint16,uint64,uint64,uint64))",
-            abi.encode(_registryParameters()),
-            address(this)
-        );
-        _row("getParameters()", "");
-        _row("isAttested(bytes32,uint64)", abi.encode(NODE, 1));
-        _row("getAttestation(bytes32)", abi.encode(NODE));
-        _row("getChallenge(bytes32)", abi.encode(NODE));
-        _row("getEnrolment(bytes32)", abi.encode(NODE));
-        _row(
-            "getEnrolmentVotes(bytes32,address,(bytes32,bytes32))",
-            abi.encode(NODE, OPERATOR, _key())
-        );
-        _row("getReleaseVersion(bytes32)", abi.encode(RELEASE));
     }
 
     function test_staking_manager() public {
@@ -175,15 +153,93 @@ contract AccessTest is Fixture {
             "withdraw(bytes32)", abi.encode(NODE), OWNER, IStakingManager.NothingToWithdraw.selector
         );
         _row("activate(bytes32)", abi.encode(NODE));
-        _roleRow("setParameters((uint256,uint64,uint64))", abi.encode(_parameters()), address(this));
+        _rewardRows();
+        _delegationRows();
+        bytes memory order = abi.encode(NODE, 1, STRANGER, 0, bytes32(0));
+        _roleRow("slash(bytes32,uint256,address,uint16,bytes32)", order, SLASHER);
+        order = abi.encode(NODE, OWNER, 1, STRANGER, 0, bytes32(0));
+        _roleRow("slashOwner(bytes32,address,uint256,address,uint16,bytes32)", order, SLASHER);
+        _row("withdrawReporterReward()", "", SCHEDULER, IStakingManager.NothingToWithdraw.selector);
+        _row("sendSlashedTokens()", "");
+        _row("getStakeOf(bytes32,address)", abi.encode(NODE, OWNER));
+        _row("getUnstakings(bytes32,address)", abi.encode(NODE, OWNER));
+        _row("accountableOwner(bytes32)", abi.encode(NODE));
+        _row("slashableStake(bytes32)", abi.encode(NODE));
+        _row("reporterRewardOf(address)", abi.encode(OWNER));
+        _row("slashedTokens()", "");
+        _row("heldTokens()", "");
+        _roleRow(
+            "setParameters((uint256,uint64,uint64,uint16,uint64,address,uint256))",
+            abi.encode(_parameters()),
+            address(this)
+        );
         _row("getParameters()", "");
         _row("getStake(bytes32)", abi.encode(NODE));
         _initializeRow(
-            "initialize(address,address,address,(uint256,uint64,uint64))",
+            "initialize(address,address,address,(uint256,uint64,uint64,uint16,uint64,address,uint256))",
             abi.encode(STRANGER, aleph, registry, _parameters())
         );
         _commonRows();
         _check(address(staking), "StakingManager");
+    }
+
+    /// @dev One account has delegated and begun to leave, another has reported a fault.
+    function _delegationRows() private {
+        staking.grantRole(Roles.SLASHER, SLASHER);
+        _stake(NODE, OWNER, 1 ether);
+        vm.roll(block.number + 2);
+        vm.startPrank(OTHER_OWNER);
+        staking.delegate(NODE, 2 ether, 0);
+        staking.undelegate(NODE, 1 ether);
+        vm.stopPrank();
+        vm.prank(SLASHER);
+        staking.slash(NODE, 1 ether, SCHEDULER, 1000, 0);
+        vm.warp(block.timestamp + UNBONDING_PERIOD_S);
+
+        bytes4 poor = IERC20Errors.ERC20InsufficientAllowance.selector;
+        bytes memory delegation = abi.encode(NODE, 1 ether, 0);
+        _row("delegate(bytes32,uint256,uint256)", delegation, OTHER_OWNER, poor);
+        _row(
+            "undelegate(bytes32,uint256)",
+            abi.encode(NODE, 1 ether),
+            OTHER_OWNER,
+            IStakingManager.NotEnoughShares.selector
+        );
+        _row(
+            "withdrawDelegation(bytes32)",
+            abi.encode(NODE),
+            OTHER_OWNER,
+            IStakingManager.NothingToWithdraw.selector
+        );
+        _row("addDelegationReward(bytes32,uint256)", abi.encode(NODE, 1), OTHER_OWNER, poor);
+        _row("getPool(bytes32)", abi.encode(NODE));
+        _row("getDelegation(bytes32,address)", abi.encode(NODE, OTHER_OWNER));
+        _row("getUndelegations(bytes32,address)", abi.encode(NODE, OTHER_OWNER));
+    }
+
+    function _rewardRows() private {
+        staking.grantRole(Roles.REPORTER, REPORTER);
+        vm.prank(OWNER);
+        staking.fundRewards(2 ether);
+        bytes32 root = keccak256(bytes.concat(keccak256(abi.encode(OWNER, 1 ether))));
+        vm.prank(REPORTER);
+        staking.submitRewardRoot(1, root, 1 ether);
+        vm.warp(block.timestamp + 1 days);
+
+        _row(
+            "fundRewards(uint256)",
+            abi.encode(1),
+            OWNER,
+            IERC20Errors.ERC20InsufficientAllowance.selector
+        );
+        bytes memory submission = abi.encode(2, root, 2 ether);
+        _roleRow("submitRewardRoot(uint64,bytes32,uint256)", submission, REPORTER);
+        _row(
+            "claimRewards(address,uint256,bytes32[])", abi.encode(OWNER, 1 ether, new bytes32[](0))
+        );
+        _row("getRewardRoot(uint64)", abi.encode(1));
+        _row("getRewardState()", "");
+        _row("getClaimedRewards(address)", abi.encode(OWNER));
     }
 
     function test_job_manager() public {

@@ -42,7 +42,7 @@ contract ProxiesTest is Fixture {
             uint160(address(aleph))
         );
         vm.assertEq(
-            uint256(_word(address(staking), "aleph.storage.StakingManager", 2)), MIN_TOTAL_STAKE
+            uint256(_word(address(staking), "aleph.storage.StakingManager", 7)), MIN_TOTAL_STAKE
         );
         vm.assertEq(
             uint256(_word(address(jobs), "aleph.storage.JobManager", 0)), uint160(address(registry))

@@ -48,7 +48,15 @@ abstract contract Fixture is Deployer {
     }
 
     function _parameters() internal pure returns (IStakingManager.Parameters memory) {
-        return IStakingManager.Parameters(MIN_TOTAL_STAKE, MIN_STAKE_DURATION_S, UNBONDING_PERIOD_S);
+        return IStakingManager.Parameters({
+            minTotalStake: MIN_TOTAL_STAKE,
+            minStakeDuration: MIN_STAKE_DURATION_S,
+            unbondingPeriod: UNBONDING_PERIOD_S,
+            reporterBpsMax: 1000,
+            rewardInterval: 1 days,
+            treasury: address(0),
+            rewardGrowthMax: 10_000 ether
+        });
     }
 
     /// @dev The generator of the P-256 curve: the simplest public key there is.
