@@ -8,6 +8,7 @@ import {JobManager} from "../src/JobManager.sol";
 import {NodeRegistry} from "../src/NodeRegistry.sol";
 import {StakingManager} from "../src/StakingManager.sol";
 import {Governed} from "../src/base/Governed.sol";
+import {IJobManager} from "../src/interfaces/IJobManager.sol";
 import {IStakingManager} from "../src/interfaces/IStakingManager.sol";
 import {Roles} from "../src/libraries/Roles.sol";
 
@@ -44,23 +45,36 @@ abstract contract Deployer {
         all.jobManager = JobManager(
             _proxy(
                 address(new JobManager()),
-                abi.encodeCall(JobManager.initialize, (admin, all.nodeRegistry))
+                abi.encodeCall(JobManager.initialize, (admin, all.nodeRegistry, _jobParameters()))
             )
         );
 
         all.nodeRegistry.grantRole(Roles.STAKING_MANAGER, address(all.stakingManager));
         all.stakingManager.grantRole(Roles.PARAMETER, admin);
         all.jobManager.grantRole(Roles.SCHEDULER, admin);
+        all.jobManager.grantRole(Roles.PARAMETER, admin);
         _grantCommonRoles(all.nodeRegistry, admin);
         _grantCommonRoles(all.stakingManager, admin);
         _grantCommonRoles(all.jobManager, admin);
     }
 
-    function _proxy(address implementation, bytes memory initialization) private returns (address) {
+    function _jobParameters() internal pure returns (IJobManager.Parameters memory) {
+        return IJobManager.Parameters({
+            heartbeatGapMax: 15 minutes,
+            reassignAfter: 1 hours,
+            expireAfter: 1 days,
+            minFundedHours: 24
+        });
+    }
+
+    function _proxy(address implementation, bytes memory initialization)
+        internal
+        returns (address)
+    {
         return address(new ERC1967Proxy(implementation, initialization));
     }
 
-    function _grantCommonRoles(Governed target, address admin) private {
+    function _grantCommonRoles(Governed target, address admin) internal {
         target.grantRole(Roles.UPGRADER, admin);
         target.grantRole(Roles.PAUSER, admin);
     }

@@ -36,6 +36,11 @@ interface Vm {
     function warp(uint256 timestamp) external;
     function roll(uint256 blockNumber) external;
 
+    // What others answer.
+    function mockCall(address callee, bytes calldata data, bytes calldata answer) external;
+    function mockCallRevert(address callee, bytes calldata data, bytes calldata reason) external;
+    function clearMockedCalls() external;
+
     // What is expected.
     function assume(bool condition) external pure;
     function expectRevert(bytes calldata data) external;
@@ -52,6 +57,7 @@ interface Vm {
     function assertEq(string calldata left, string calldata right) external pure;
     function assertTrue(bool condition) external pure;
     function assertTrue(bool condition, string calldata about) external pure;
+    function assertApproxEqRel(uint256 left, uint256 right, uint256 maxDelta) external pure;
     function assertFalse(bool condition) external pure;
     function assertFalse(bool condition, string calldata about) external pure;
     function assertGe(uint256 left, uint256 right) external pure;
@@ -61,6 +67,7 @@ interface Vm {
     function load(address target, bytes32 slot) external view returns (bytes32);
     function snapshotState() external returns (uint256 id);
     function revertToState(uint256 id) external returns (bool);
+    function getCode(string calldata path) external view returns (bytes memory creationBytecode);
     function readFile(string calldata path) external view returns (string memory);
     function parseJsonKeys(string calldata json, string calldata key)
         external

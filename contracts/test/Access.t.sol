@@ -11,6 +11,7 @@ import {NodeRegistry} from "../src/NodeRegistry.sol";
 import {IJobManager} from "../src/interfaces/IJobManager.sol";
 import {INodeRegistry} from "../src/interfaces/INodeRegistry.sol";
 import {IStakingManager} from "../src/interfaces/IStakingManager.sol";
+import {Roles} from "../src/libraries/Roles.sol";
 import {Fixture} from "./base/Fixture.sol";
 
 /// @dev Who may call what. Each contract's table has a row for every external function that the
@@ -21,6 +22,7 @@ contract AccessTest is Fixture {
     address private constant ANYONE = address(0);
     /// @dev A function that no one may call any more.
     address private constant NO_ONE = address(1);
+    address private constant PAYMENT_MANAGER = address(0xF1);
 
     struct Row {
         string signature;
@@ -130,7 +132,12 @@ contract AccessTest is Fixture {
     }
 
     function test_job_manager() public {
-        _row("createJob(bytes32,(uint32,uint64,uint64))", abi.encode(MANIFEST, _resources()));
+        jobs.grantRole(Roles.PAYMENT_MANAGER, PAYMENT_MANAGER);
+        staking.activate(NODE);
+        _row(
+            "createJob((bytes32,(uint32,uint64,uint64,bytes32,uint8),address,uint128,uint64))",
+            abi.encode(_request())
+        );
         _roleRow("assignJob(uint256,bytes32)", abi.encode(createdJob, OTHER_NODE), SCHEDULER);
         _row(
             "startJob(uint256)",
@@ -155,11 +162,27 @@ contract AccessTest is Fixture {
             SCHEDULER,
             IJobManager.NotJobOperator.selector
         );
+        _roleRow("reassignJob(uint256,bytes32)", abi.encode(runningJob, NODE), SCHEDULER);
+        _row("expireJob(uint256)", abi.encode(runningJob));
+        _roleRow("stopUnpaidJob(uint256)", abi.encode(runningJob), PAYMENT_MANAGER);
+        _roleRow("setPaymentManager(address)", abi.encode(PAYMENT_MANAGER), address(this));
+        _roleRow(
+            "setParameters((uint64,uint64,uint64,uint32))",
+            abi.encode(_jobParameters()),
+            address(this)
+        );
+        _row("getBilling(uint256)", abi.encode(createdJob));
+        _row("getSegment(uint256,uint256)", abi.encode(runningJob, 0));
+        _row("getPaymentManager()", "");
+        _row("getParameters()", "");
         _row("getJob(uint256)", abi.encode(createdJob));
         _row("jobCount()", "");
         _row("getJobsOfNode(bytes32,uint256,uint256)", abi.encode(NODE, 0, 1));
         _row("getOpenJobs(uint256,uint256)", abi.encode(0, 1));
-        _initializeRow("initialize(address,address)", abi.encode(STRANGER, registry));
+        _initializeRow(
+            "initialize(address,address,(uint64,uint64,uint64,uint32))",
+            abi.encode(STRANGER, registry, _jobParameters())
+        );
         _commonRows();
         _check(address(jobs), "JobManager");
     }
