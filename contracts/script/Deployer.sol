@@ -8,7 +8,7 @@ import {JobManager} from "../src/JobManager.sol";
 import {NodeRegistry} from "../src/NodeRegistry.sol";
 import {StakingManager} from "../src/StakingManager.sol";
 import {Governed} from "../src/base/Governed.sol";
-import {INodeRegistry} from "../src/interfaces/INodeRegistry.sol";
+import {IJobManager} from "../src/interfaces/IJobManager.sol";
 import {IStakingManager} from "../src/interfaces/IStakingManager.sol";
 import {Roles} from "../src/libraries/Roles.sol";
 
@@ -32,10 +32,7 @@ abstract contract Deployer {
     {
         all.aleph = new AlephToken(admin, TOKEN_SUPPLY);
         all.nodeRegistry = NodeRegistry(
-            _proxy(
-                address(new NodeRegistry()),
-                abi.encodeCall(NodeRegistry.initialize, (admin, _registryParameters()))
-            )
+            _proxy(address(new NodeRegistry()), abi.encodeCall(NodeRegistry.initialize, (admin)))
         );
         all.stakingManager = StakingManager(
             _proxy(
@@ -48,34 +45,36 @@ abstract contract Deployer {
         all.jobManager = JobManager(
             _proxy(
                 address(new JobManager()),
-                abi.encodeCall(JobManager.initialize, (admin, all.nodeRegistry))
+                abi.encodeCall(JobManager.initialize, (admin, all.nodeRegistry, _jobParameters()))
             )
         );
 
         all.nodeRegistry.grantRole(Roles.STAKING_MANAGER, address(all.stakingManager));
-        all.nodeRegistry.grantRole(Roles.PARAMETER, admin);
-        all.nodeRegistry.grantRole(Roles.VERIFIER, admin);
         all.stakingManager.grantRole(Roles.PARAMETER, admin);
         all.jobManager.grantRole(Roles.SCHEDULER, admin);
+        all.jobManager.grantRole(Roles.PARAMETER, admin);
         _grantCommonRoles(all.nodeRegistry, admin);
         _grantCommonRoles(all.stakingManager, admin);
         _grantCommonRoles(all.jobManager, admin);
     }
 
-    function _registryParameters() internal pure returns (INodeRegistry.Parameters memory) {
-        return INodeRegistry.Parameters({
-            verifierQuorum: 1,
-            challengeValidity: 1 hours,
-            enrolmentWindow: 1 days,
-            minReleaseVersion: 0
+    function _jobParameters() internal pure returns (IJobManager.Parameters memory) {
+        return IJobManager.Parameters({
+            heartbeatGapMax: 15 minutes,
+            reassignAfter: 1 hours,
+            expireAfter: 1 days,
+            minFundedHours: 24
         });
     }
 
-    function _proxy(address implementation, bytes memory initialization) private returns (address) {
+    function _proxy(address implementation, bytes memory initialization)
+        internal
+        returns (address)
+    {
         return address(new ERC1967Proxy(implementation, initialization));
     }
 
-    function _grantCommonRoles(Governed target, address admin) private {
+    function _grantCommonRoles(Governed target, address admin) internal {
         target.grantRole(Roles.UPGRADER, admin);
         target.grantRole(Roles.PAUSER, admin);
     }

@@ -38,6 +38,11 @@ interface Vm {
     function chainId(uint256 id) external;
     function setBlockhash(uint256 blockNumber, bytes32 blockHash) external;
 
+    // What others answer.
+    function mockCall(address callee, bytes calldata data, bytes calldata answer) external;
+    function mockCallRevert(address callee, bytes calldata data, bytes calldata reason) external;
+    function clearMockedCalls() external;
+
     // What is expected.
     function assume(bool condition) external pure;
     function expectRevert(bytes calldata data) external;
@@ -54,6 +59,7 @@ interface Vm {
     function assertEq(string calldata left, string calldata right) external pure;
     function assertTrue(bool condition) external pure;
     function assertTrue(bool condition, string calldata about) external pure;
+    function assertApproxEqRel(uint256 left, uint256 right, uint256 maxDelta) external pure;
     function assertFalse(bool condition) external pure;
     function assertFalse(bool condition, string calldata about) external pure;
     function assertGe(uint256 left, uint256 right) external pure;
@@ -65,6 +71,7 @@ interface Vm {
     function etch(address target, bytes calldata code) external;
     function snapshotState() external returns (uint256 id);
     function revertToState(uint256 id) external returns (bool);
+    function getCode(string calldata path) external view returns (bytes memory creationBytecode);
     function readFile(string calldata path) external view returns (string memory);
     function parseJsonKeys(string calldata json, string calldata key)
         external

@@ -5,7 +5,6 @@ import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol"
 import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
 import {Initializable} from "@openzeppelin/contracts/proxy/utils/Initializable.sol";
 import {UUPSUpgradeable} from "@openzeppelin/contracts/proxy/utils/UUPSUpgradeable.sol";
-import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 
 import {vm} from "../script/Vm.sol";
 import {NodeRegistry} from "../src/NodeRegistry.sol";
@@ -23,8 +22,7 @@ contract AccessTest is Fixture {
     address private constant ANYONE = address(0);
     /// @dev A function that no one may call any more.
     address private constant NO_ONE = address(1);
-    address private constant SLASHER = address(0xD2);
-    address private constant REPORTER = address(0xD3);
+    address private constant PAYMENT_MANAGER = address(0xF1);
 
     struct Row {
         string signature;
@@ -56,12 +54,10 @@ contract AccessTest is Fixture {
     }
 
     function test_token() public {
-        aleph.delegate(address(this));
         _row("allowance(address,address)", abi.encode(OWNER, STRANGER));
         _row("approve(address,uint256)", abi.encode(OWNER, 1));
         _row("balanceOf(address)", abi.encode(OWNER));
         _row("decimals()", "");
-        _votesRows();
         _row("name()", "");
         _row("symbol()", "");
         _row("totalSupply()", "");
@@ -73,35 +69,6 @@ contract AccessTest is Fixture {
             IERC20Errors.ERC20InsufficientAllowance.selector
         );
         _check(address(aleph), "AlephToken");
-    }
-
-    function _votesRows() private {
-        bytes memory signature = abi.encode(0, bytes32(uint256(1)), bytes32(uint256(1)));
-        _row("CLOCK_MODE()", "");
-        _row("DOMAIN_SEPARATOR()", "");
-        _row("checkpoints(address,uint32)", abi.encode(address(this), 0));
-        _row("clock()", "");
-        _row("delegate(address)", abi.encode(OWNER));
-        _row("delegates(address)", abi.encode(OWNER));
-        _row("eip712Domain()", "");
-        _row("getPastTotalSupply(uint256)", abi.encode(block.timestamp - 1));
-        _row("getPastVotes(address,uint256)", abi.encode(OWNER, block.timestamp - 1));
-        _row("getVotes(address)", abi.encode(OWNER));
-        _row("nonces(address)", abi.encode(OWNER));
-        _row("numCheckpoints(address)", abi.encode(OWNER));
-        // Whoever sends them, only the holder's signature counts: AlephTokenTest has that.
-        _row(
-            "delegateBySig(address,uint256,uint256,uint8,bytes32,bytes32)",
-            bytes.concat(abi.encode(OWNER, 0, block.timestamp), signature),
-            NO_ONE,
-            ECDSA.ECDSAInvalidSignature.selector
-        );
-        _row(
-            "permit(address,address,uint256,uint256,uint8,bytes32,bytes32)",
-            bytes.concat(abi.encode(OWNER, STRANGER, 1, block.timestamp), signature),
-            NO_ONE,
-            ECDSA.ECDSAInvalidSignature.selector
-        );
     }
 
     function test_node_registry() public {
@@ -153,97 +120,24 @@ contract AccessTest is Fixture {
             "withdraw(bytes32)", abi.encode(NODE), OWNER, IStakingManager.NothingToWithdraw.selector
         );
         _row("activate(bytes32)", abi.encode(NODE));
-        _rewardRows();
-        _delegationRows();
-        bytes memory order = abi.encode(NODE, 1, STRANGER, 0, bytes32(0));
-        _roleRow("slash(bytes32,uint256,address,uint16,bytes32)", order, SLASHER);
-        order = abi.encode(NODE, OWNER, 1, STRANGER, 0, bytes32(0));
-        _roleRow("slashOwner(bytes32,address,uint256,address,uint16,bytes32)", order, SLASHER);
-        _row("withdrawReporterReward()", "", SCHEDULER, IStakingManager.NothingToWithdraw.selector);
-        _row("sendSlashedTokens()", "");
-        _row("getStakeOf(bytes32,address)", abi.encode(NODE, OWNER));
-        _row("getUnstakings(bytes32,address)", abi.encode(NODE, OWNER));
-        _row("accountableOwner(bytes32)", abi.encode(NODE));
-        _row("slashableStake(bytes32)", abi.encode(NODE));
-        _row("reporterRewardOf(address)", abi.encode(OWNER));
-        _row("slashedTokens()", "");
-        _row("heldTokens()", "");
-        _roleRow(
-            "setParameters((uint256,uint64,uint64,uint16,uint64,address,uint256))",
-            abi.encode(_parameters()),
-            address(this)
-        );
+        _roleRow("setParameters((uint256,uint64,uint64))", abi.encode(_parameters()), address(this));
         _row("getParameters()", "");
         _row("getStake(bytes32)", abi.encode(NODE));
         _initializeRow(
-            "initialize(address,address,address,(uint256,uint64,uint64,uint16,uint64,address,uint256))",
+            "initialize(address,address,address,(uint256,uint64,uint64))",
             abi.encode(STRANGER, aleph, registry, _parameters())
         );
         _commonRows();
         _check(address(staking), "StakingManager");
     }
 
-    /// @dev One account has delegated and begun to leave, another has reported a fault.
-    function _delegationRows() private {
-        staking.grantRole(Roles.SLASHER, SLASHER);
-        _stake(NODE, OWNER, 1 ether);
-        vm.roll(block.number + 2);
-        vm.startPrank(OTHER_OWNER);
-        staking.delegate(NODE, 2 ether, 0);
-        staking.undelegate(NODE, 1 ether);
-        vm.stopPrank();
-        vm.prank(SLASHER);
-        staking.slash(NODE, 1 ether, SCHEDULER, 1000, 0);
-        vm.warp(block.timestamp + UNBONDING_PERIOD_S);
-
-        bytes4 poor = IERC20Errors.ERC20InsufficientAllowance.selector;
-        bytes memory delegation = abi.encode(NODE, 1 ether, 0);
-        _row("delegate(bytes32,uint256,uint256)", delegation, OTHER_OWNER, poor);
-        _row(
-            "undelegate(bytes32,uint256)",
-            abi.encode(NODE, 1 ether),
-            OTHER_OWNER,
-            IStakingManager.NotEnoughShares.selector
-        );
-        _row(
-            "withdrawDelegation(bytes32)",
-            abi.encode(NODE),
-            OTHER_OWNER,
-            IStakingManager.NothingToWithdraw.selector
-        );
-        _row("addDelegationReward(bytes32,uint256)", abi.encode(NODE, 1), OTHER_OWNER, poor);
-        _row("getPool(bytes32)", abi.encode(NODE));
-        _row("getDelegation(bytes32,address)", abi.encode(NODE, OTHER_OWNER));
-        _row("getUndelegations(bytes32,address)", abi.encode(NODE, OTHER_OWNER));
-    }
-
-    function _rewardRows() private {
-        staking.grantRole(Roles.REPORTER, REPORTER);
-        vm.prank(OWNER);
-        staking.fundRewards(2 ether);
-        bytes32 root = keccak256(bytes.concat(keccak256(abi.encode(OWNER, 1 ether))));
-        vm.prank(REPORTER);
-        staking.submitRewardRoot(1, root, 1 ether);
-        vm.warp(block.timestamp + 1 days);
-
-        _row(
-            "fundRewards(uint256)",
-            abi.encode(1),
-            OWNER,
-            IERC20Errors.ERC20InsufficientAllowance.selector
-        );
-        bytes memory submission = abi.encode(2, root, 2 ether);
-        _roleRow("submitRewardRoot(uint64,bytes32,uint256)", submission, REPORTER);
-        _row(
-            "claimRewards(address,uint256,bytes32[])", abi.encode(OWNER, 1 ether, new bytes32[](0))
-        );
-        _row("getRewardRoot(uint64)", abi.encode(1));
-        _row("getRewardState()", "");
-        _row("getClaimedRewards(address)", abi.encode(OWNER));
-    }
-
     function test_job_manager() public {
-        _row("createJob(bytes32,(uint32,uint64,uint64))", abi.encode(MANIFEST, _resources()));
+        jobs.grantRole(Roles.PAYMENT_MANAGER, PAYMENT_MANAGER);
+        staking.activate(NODE);
+        _row(
+            "createJob((bytes32,(uint32,uint64,uint64,bytes32,uint8),address,uint128,uint64))",
+            abi.encode(_request())
+        );
         _roleRow("assignJob(uint256,bytes32)", abi.encode(createdJob, OTHER_NODE), SCHEDULER);
         _row(
             "startJob(uint256)",
@@ -268,11 +162,27 @@ contract AccessTest is Fixture {
             SCHEDULER,
             IJobManager.NotJobOperator.selector
         );
+        _roleRow("reassignJob(uint256,bytes32)", abi.encode(runningJob, NODE), SCHEDULER);
+        _row("expireJob(uint256)", abi.encode(runningJob));
+        _roleRow("stopUnpaidJob(uint256)", abi.encode(runningJob), PAYMENT_MANAGER);
+        _roleRow("setPaymentManager(address)", abi.encode(PAYMENT_MANAGER), address(this));
+        _roleRow(
+            "setParameters((uint64,uint64,uint64,uint32))",
+            abi.encode(_jobParameters()),
+            address(this)
+        );
+        _row("getBilling(uint256)", abi.encode(createdJob));
+        _row("getSegment(uint256,uint256)", abi.encode(runningJob, 0));
+        _row("getPaymentManager()", "");
+        _row("getParameters()", "");
         _row("getJob(uint256)", abi.encode(createdJob));
         _row("jobCount()", "");
         _row("getJobsOfNode(bytes32,uint256,uint256)", abi.encode(NODE, 0, 1));
         _row("getOpenJobs(uint256,uint256)", abi.encode(0, 1));
-        _initializeRow("initialize(address,address)", abi.encode(STRANGER, registry));
+        _initializeRow(
+            "initialize(address,address,(uint64,uint64,uint64,uint32))",
+            abi.encode(STRANGER, registry, _jobParameters())
+        );
         _commonRows();
         _check(address(jobs), "JobManager");
     }

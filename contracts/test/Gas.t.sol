@@ -23,7 +23,7 @@ contract GasTest is Fixture {
         uint256[] memory jobIds = new uint256[](64);
         for (uint256 i = 0; i < jobIds.length; ++i) {
             vm.prank(CUSTOMER);
-            jobIds[i] = jobs.createJob(MANIFEST, _resources());
+            jobIds[i] = jobs.createJob(_request());
             if (i == 0) vm.snapshotGasLastCall("JobManager.createJob");
             vm.prank(SCHEDULER);
             jobs.assignJob(jobIds[i], NODE);

@@ -90,7 +90,7 @@ contract ProxiesTest is Fixture {
         bytes[3] memory initializations = [
             abi.encodeCall(NodeRegistry.initialize, (STRANGER, _registryParameters())),
             abi.encodeCall(StakingManager.initialize, (STRANGER, aleph, registry, _parameters())),
-            abi.encodeCall(JobManager.initialize, (STRANGER, registry))
+            abi.encodeCall(JobManager.initialize, (STRANGER, registry, _jobParameters()))
         ];
         for (uint256 i = 0; i < proxies.length; ++i) {
             address implementation =
@@ -128,7 +128,9 @@ contract ProxiesTest is Fixture {
         vm.expectRevert(IJobManager.ZeroAddress.selector);
         new ERC1967Proxy(
             implementation,
-            abi.encodeCall(JobManager.initialize, (address(this), INodeRegistry(address(0))))
+            abi.encodeCall(
+                JobManager.initialize, (address(this), INodeRegistry(address(0)), _jobParameters())
+            )
         );
     }
 

@@ -68,7 +68,20 @@ abstract contract Fixture is Deployer {
     }
 
     function _resources() internal pure returns (IJobManager.Resources memory) {
-        return IJobManager.Resources({vcpus: 2, memoryMib: 2048, diskMib: 20_480});
+        return IJobManager.Resources({
+            vcpus: 2, memoryMib: 2048, diskMib: 20_480, gpuModel: 0, gpuCount: 0
+        });
+    }
+
+    /// @dev A job that costs nothing and asks for no attestation.
+    function _request() internal pure returns (IJobManager.JobRequest memory) {
+        return IJobManager.JobRequest({
+            manifestHash: MANIFEST,
+            resources: _resources(),
+            token: address(0),
+            pricePerHour: 0,
+            attestedWithin: 0
+        });
     }
 
     function _fund(address account) internal {
@@ -103,7 +116,7 @@ abstract contract Fixture is Deployer {
 
     function _createJob() internal returns (uint256) {
         vm.prank(CUSTOMER);
-        return jobs.createJob(MANIFEST, _resources());
+        return jobs.createJob(_request());
     }
 
     function _assignedJob(bytes32 nodeId) internal returns (uint256 jobId) {

@@ -128,7 +128,15 @@ contract Handler {
 
     function createJob(uint256 seed) external {
         vm.prank(address(uint160(0xC000 + seed % 3)));
-        JOBS.createJob(keccak256(abi.encode(seed)), IJobManager.Resources(1, 512, 1024));
+        JOBS.createJob(
+            IJobManager.JobRequest(
+                keccak256(abi.encode(seed)),
+                IJobManager.Resources(1, 512, 1024, 0, 0),
+                address(0),
+                0,
+                0
+            )
+        );
     }
 
     function assignJob(uint256 seed) external {
