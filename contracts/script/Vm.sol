@@ -28,6 +28,22 @@ interface Vm {
         external
         returns (string memory json);
     function writeJson(string calldata json, string calldata path) external;
+    function parseTomlUint(string calldata toml, string calldata key)
+        external
+        pure
+        returns (uint256);
+    function parseTomlAddress(string calldata toml, string calldata key)
+        external
+        pure
+        returns (address);
+    function parseTomlAddressArray(string calldata toml, string calldata key)
+        external
+        pure
+        returns (address[] memory);
+    function parseTomlKeys(string calldata toml, string calldata key)
+        external
+        pure
+        returns (string[] memory);
 
     // Who calls, and when.
     function prank(address sender) external;
@@ -72,6 +88,9 @@ interface Vm {
     function snapshotState() external returns (uint256 id);
     function revertToState(uint256 id) external returns (bool);
     function getCode(string calldata path) external view returns (bytes memory creationBytecode);
+    function revertToStateAndDelete(uint256 id) external returns (bool);
+    function toString(address value) external pure returns (string memory);
+    function toString(bytes calldata value) external pure returns (string memory);
     function readFile(string calldata path) external view returns (string memory);
     function parseJsonKeys(string calldata json, string calldata key)
         external
