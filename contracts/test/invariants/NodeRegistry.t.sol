@@ -41,8 +41,9 @@ contract NodeRegistryInvariants {
         handler.register(0, 4, 0);
         handler.activate(0);
         for (uint256 i = 1; i < 3; ++i) {
-            handler.vote(i + 3 * i, 0);
-            handler.vote(i + 3 * i, 1);
+            // Node i, its own operator, the first key.
+            handler.vote(15 + i, 0);
+            handler.vote(15 + i, 1);
             handler.register(i, i, 0);
             handler.activate(i);
             handler.attest(i, 1, 0);

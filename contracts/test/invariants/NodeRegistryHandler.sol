@@ -127,12 +127,32 @@ contract NodeRegistryHandler {
     // Verifiers.
 
     function vote(uint256 seed, uint256 who) external {
-        (seed, who) = (seed % 1e9, who % VERIFIERS);
-        if (!REGISTRY.hasRole(Roles.VERIFIER, verifier(who))) return;
-        bytes32 id = nodeId(seed % NODES);
-        // Few bindings, so that quorums come about.
-        address account = operator(seed / 3 % NODES);
-        INodeRegistry.AttestationKey memory key = keys[seed / 9 % KEYS];
+        _vote(nodeId(seed % NODES), _claimant(seed), keys[seed / 16 % 4 == 0 ? 1 : 0], who);
+    }
+
+    /// @dev All verifiers agree: single voices seldom come to that.
+    function agree(uint256 seed) external {
+        if (seed % 2 == 0) return;
+        for (uint256 i = 0; i < VERIFIERS; ++i) {
+            bytes32 id = nodeId(seed / 2 % NODES);
+            if (_vote(id, _claimant(seed / 2), keys[seed / 32 % KEYS], seed % VERIFIERS + i)) {
+                return;
+            }
+        }
+    }
+
+    /// @dev Most often the node's own operator, sometimes another.
+    function _claimant(uint256 seed) private pure returns (address) {
+        return operator(seed / 3 % 3 == 0 ? seed / 9 % OPERATORS : seed % NODES);
+    }
+
+    function _vote(
+        bytes32 id,
+        address account,
+        INodeRegistry.AttestationKey memory key,
+        uint256 who
+    ) private returns (bool enrolled) {
+        who = who % VERIFIERS;
         INodeRegistry.Node memory before = REGISTRY.getNode(id);
         bytes32 binding = keccak256(abi.encode(id, account, key));
 
@@ -141,14 +161,13 @@ contract NodeRegistryHandler {
         catch (bytes memory) {
             // Said before, and still counted.
             vm.assertTrue(said[binding][who] != 0);
-            return;
+            return false;
         }
         _remember(binding, id);
         said[binding][who] = block.timestamp;
-        INodeRegistry.Enrolment memory now_ = REGISTRY.getEnrolment(id);
-        bool enrolled = REGISTRY.getEnrolmentVotes(id, account, key) == 0;
-        if (!enrolled) return;
-        vm.assertEq(now_.operator, account);
+        enrolled = REGISTRY.getEnrolmentVotes(id, account, key) == 0;
+        if (!enrolled) return false;
+        vm.assertEq(REGISTRY.getEnrolment(id).operator, account);
         if (_voices(binding) < REGISTRY.getParameters().verifierQuorum) ++unfoundedEnrolments;
         ++enrolments;
         if (_isRegistered(before.status) && before.operator != account) ++evictions;
