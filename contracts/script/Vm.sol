@@ -46,6 +46,11 @@ interface Vm {
         returns (string[] memory);
 
     // Who calls, and when.
+    function addr(uint256 privateKey) external pure returns (address);
+    function sign(uint256 privateKey, bytes32 digest)
+        external
+        pure
+        returns (uint8 v, bytes32 r, bytes32 s);
     function prank(address sender) external;
     function startPrank(address sender) external;
     function stopPrank() external;
@@ -61,6 +66,7 @@ interface Vm {
 
     // What is expected.
     function assume(bool condition) external pure;
+    function expectRevert() external;
     function expectRevert(bytes calldata data) external;
     function expectRevert(bytes4 data) external;
     function expectEmit(address emitter) external;
@@ -78,10 +84,13 @@ interface Vm {
     function assertApproxEqRel(uint256 left, uint256 right, uint256 maxDelta) external pure;
     function assertFalse(bool condition) external pure;
     function assertFalse(bool condition, string calldata about) external pure;
+    function assertNotEq(uint256 left, uint256 right) external pure;
+    function assertApproxEqAbs(uint256 left, uint256 right, uint256 differenceMax) external pure;
     function assertGe(uint256 left, uint256 right) external pure;
     function assertLe(uint256 left, uint256 right) external pure;
 
     // State, files, gas.
+    function store(address target, bytes32 slot, bytes32 value) external;
     function load(address target, bytes32 slot) external view returns (bytes32);
     function store(address target, bytes32 slot, bytes32 value) external;
     function etch(address target, bytes calldata code) external;
