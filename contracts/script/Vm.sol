@@ -109,6 +109,14 @@ interface Vm {
         external
         pure
         returns (address);
+    function parseJsonUint(string calldata json, string calldata key)
+        external
+        pure
+        returns (uint256);
+    function parseJsonUintArray(string calldata json, string calldata key)
+        external
+        pure
+        returns (uint256[] memory);
     function parseJsonBytes(string calldata json, string calldata key)
         external
         pure
@@ -117,10 +125,8 @@ interface Vm {
         external
         pure
         returns (bytes32);
-    function parseJsonUint(string calldata json, string calldata key)
-        external
-        pure
-        returns (uint256);
+    function keyExistsJson(string calldata json, string calldata key) external view returns (bool);
+    function toString(uint256 value) external pure returns (string memory);
     function snapshotGasLastCall(string calldata name) external returns (uint256 gas);
 
     // P-256.
