@@ -132,8 +132,8 @@ abstract contract Network is Deployer {
         all = _create(deployer, settings, beacon);
         _wire(deployer, all);
         for (uint256 i = 0; i < holders.tokens.length; ++i) {
-            all.paymentManager.addAllowedToken(holders.tokens[i]);
             all.paymentManager.setPool(holders.tokens[i], holders.pools[i]);
+            all.paymentManager.addAllowedToken(holders.tokens[i]);
         }
 
         Governed[] memory contracts = _governed(all);
