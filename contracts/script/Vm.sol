@@ -39,10 +39,12 @@ interface Vm {
     // What others answer.
     function mockCall(address callee, bytes calldata data, bytes calldata answer) external;
     function mockCallRevert(address callee, bytes calldata data, bytes calldata reason) external;
+    function mockFunction(address callee, address target, bytes calldata data) external;
     function clearMockedCalls() external;
 
     // What is expected.
     function assume(bool condition) external pure;
+    function expectRevert() external;
     function expectRevert(bytes calldata data) external;
     function expectRevert(bytes4 data) external;
     function expectEmit(address emitter) external;
