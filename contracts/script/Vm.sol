@@ -62,6 +62,7 @@ interface Vm {
     // What others answer.
     function mockCall(address callee, bytes calldata data, bytes calldata answer) external;
     function mockCallRevert(address callee, bytes calldata data, bytes calldata reason) external;
+    function mockFunction(address callee, address target, bytes calldata data) external;
     function clearMockedCalls() external;
 
     // What is expected.

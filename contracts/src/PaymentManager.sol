@@ -409,9 +409,10 @@ contract PaymentManager is IPaymentManager, Governed, ReentrancyGuardTransient {
         slice.amount = due - slice.credited;
     }
 
+    /// @dev Whether it is better to wait until more is due.
     function _isTooSmall(Slice memory slice) private view returns (bool) {
-        return slice.amount != 0 && slice.amount < SWAP_UNITS_MIN
-            && slice.token != _storage().wiring.aleph;
+        if (slice.amount == 0) return slice.credited == 0;
+        return slice.amount < SWAP_UNITS_MIN && slice.token != _storage().wiring.aleph;
     }
 
     function _pay(Slice memory slice) private {
