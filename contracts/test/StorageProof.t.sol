@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {vm} from "../script/Vm.sol";
 import {StorageProof} from "../src/libraries/StorageProof.sol";
+import {Tree} from "./base/Tree.sol";
 
 /// @dev Calls the library from outside, so that proofs are calldata and reverts can be expected.
 contract Verifier {
@@ -16,54 +17,6 @@ contract Verifier {
         returns (bytes32, uint256)
     {
         return StorageProof.rootFrom(proof, offset, leafIndex, size);
-    }
-}
-
-/// @dev The tree once more, built from the top down and split as RFC 9162 says: the left part is
-/// the largest power of two below the number of leaves. Written for sight, not for gas.
-library Tree {
-    function rootOf(bytes[] memory leaves) internal pure returns (bytes32) {
-        return _rootOf(leaves, 0, leaves.length);
-    }
-
-    /// @dev The neighbours on the way up, as they stand in a proof.
-    function pathOf(bytes[] memory leaves, uint256 index) internal pure returns (bytes memory) {
-        return _pathOf(leaves, index, 0, leaves.length);
-    }
-
-    function _rootOf(bytes[] memory leaves, uint256 from, uint256 count)
-        private
-        pure
-        returns (bytes32)
-    {
-        if (count == 1) return sha256(bytes.concat(hex"00", leaves[from]));
-        uint256 left = _split(count);
-        return sha256(
-            bytes.concat(
-                hex"01", _rootOf(leaves, from, left), _rootOf(leaves, from + left, count - left)
-            )
-        );
-    }
-
-    function _pathOf(bytes[] memory leaves, uint256 index, uint256 from, uint256 count)
-        private
-        pure
-        returns (bytes memory)
-    {
-        if (count == 1) return "";
-        uint256 left = _split(count);
-        if (index < from + left) {
-            return bytes.concat(
-                _pathOf(leaves, index, from, left), _rootOf(leaves, from + left, count - left)
-            );
-        }
-        return bytes.concat(
-            _pathOf(leaves, index, from + left, count - left), _rootOf(leaves, from, left)
-        );
-    }
-
-    function _split(uint256 count) private pure returns (uint256 left) {
-        for (left = 1; 2 * left < count; left *= 2) {}
     }
 }
 
@@ -121,10 +74,10 @@ contract StorageProofTest {
         uint256 index,
         uint256 content
     ) public view {
-        bytes[] memory leaves = _leaves(1 + count % 40, 1 + last % LEAF, content);
+        bytes[] memory leaves = Tree.leaves(1 + count % 40, 1 + last % LEAF, content);
         index %= leaves.length;
-        uint64 size = _size(leaves);
-        bytes memory proof = bytes.concat(leaves[index], Tree.pathOf(leaves, index));
+        uint64 size = Tree.sizeOf(leaves);
+        bytes memory proof = Tree.proofOf(leaves, index);
 
         (bytes32 root, uint256 end) = verifier.rootFrom(proof, 0, index, size);
         vm.assertEq(root, Tree.rootOf(leaves));
@@ -137,12 +90,12 @@ contract StorageProofTest {
         uint256 other,
         uint256 content
     ) public view {
-        bytes[] memory leaves = _leaves(2 + count % 39, LEAF, content);
+        bytes[] memory leaves = Tree.leaves(2 + count % 39, LEAF, content);
         index %= leaves.length;
         other %= leaves.length;
         vm.assume(other != index);
-        bytes memory proof = bytes.concat(leaves[index], Tree.pathOf(leaves, index));
-        _assertLeadsElsewhere(proof, other, _size(leaves), Tree.rootOf(leaves));
+        bytes memory proof = Tree.proofOf(leaves, index);
+        _assertLeadsElsewhere(proof, other, Tree.sizeOf(leaves), Tree.rootOf(leaves));
     }
 
     /// @dev With another number of leaves, a leaf's path has another form or it is another leaf.
@@ -151,11 +104,11 @@ contract StorageProofTest {
         uint256 claimed,
         uint256 content
     ) public view {
-        bytes[] memory leaves = _leaves(2 + count % 39, LEAF, content);
+        bytes[] memory leaves = Tree.leaves(2 + count % 39, LEAF, content);
         claimed = 1 + claimed % 60;
         vm.assume(claimed != leaves.length);
         uint256 index = (claimed < leaves.length ? claimed : leaves.length) - 1;
-        bytes memory proof = bytes.concat(leaves[index], Tree.pathOf(leaves, index));
+        bytes memory proof = Tree.proofOf(leaves, index);
         // The last leaf of the fewer has the path of the more, and so it must not lead to the root.
         (uint256 fewer, uint256 more) =
             claimed < leaves.length ? (claimed, leaves.length) : (leaves.length, claimed);
@@ -167,9 +120,9 @@ contract StorageProofTest {
     // Lengths.
 
     function test_a_proof_is_neither_cut_nor_extended() public {
-        bytes[] memory leaves = _leaves(5, 100, 7);
+        bytes[] memory leaves = Tree.leaves(5, 100, 7);
         StorageProof.Question memory question =
-            StorageProof.Question(Tree.rootOf(leaves), _size(leaves), bytes32(uint256(1)), 3);
+            StorageProof.Question(Tree.rootOf(leaves), Tree.sizeOf(leaves), bytes32(uint256(1)), 3);
         bytes memory proof = _answer(question, leaves);
         verifier.check(question, proof);
 
@@ -182,7 +135,7 @@ contract StorageProofTest {
     }
 
     function test_the_position_that_is_wrong_is_named() public {
-        bytes[] memory leaves = _leaves(1, 100, 7);
+        bytes[] memory leaves = Tree.leaves(1, 100, 7);
         StorageProof.Question memory question =
             StorageProof.Question(Tree.rootOf(leaves), 100, 0, 2);
         bytes memory proof = bytes.concat(leaves[0], leaves[0]);
@@ -201,10 +154,10 @@ contract StorageProofTest {
 
     /// @dev With too little gas the answer is an error that is not about the proof.
     function testFuzz_a_lack_of_gas_is_no_verdict(uint256 gas_) public view {
-        bytes[] memory leaves = _leaves(8, LEAF, 7);
-        bytes memory proof = bytes.concat(leaves[3], Tree.pathOf(leaves, 3));
+        bytes[] memory leaves = Tree.leaves(8, LEAF, 7);
+        bytes memory proof = Tree.proofOf(leaves, 3);
         gas_ %= 30_000;
-        try verifier.rootFrom{gas: gas_}(proof, 0, 3, _size(leaves)) returns (
+        try verifier.rootFrom{gas: gas_}(proof, 0, 3, Tree.sizeOf(leaves)) returns (
             bytes32 root, uint256
         ) {
             vm.assertEq(root, Tree.rootOf(leaves));
@@ -236,7 +189,7 @@ contract StorageProofTest {
     {
         for (uint256 i = 0; i < question.positions; ++i) {
             uint64 index = StorageProof.leafIndexAt(question.seed, i, uint64(leaves.length));
-            proof = bytes.concat(proof, leaves[index], Tree.pathOf(leaves, index));
+            proof = bytes.concat(proof, Tree.proofOf(leaves, index));
         }
     }
 
@@ -254,25 +207,6 @@ contract StorageProofTest {
             abi.encodeWithSelector(StorageProof.WrongProofLength.selector, proof.length)
         );
         verifier.check(question, proof);
-    }
-
-    function _leaves(uint256 count, uint256 lastBytes, uint256 content)
-        private
-        pure
-        returns (bytes[] memory leaves)
-    {
-        leaves = new bytes[](count);
-        for (uint256 i = 0; i < count; ++i) {
-            leaves[i] = new bytes(i == count - 1 ? lastBytes : LEAF);
-            bytes32 hash = keccak256(abi.encode(content, i));
-            for (uint256 j = 0; j < leaves[i].length && j < 32; ++j) {
-                leaves[i][j] = hash[j];
-            }
-        }
-    }
-
-    function _size(bytes[] memory leaves) private pure returns (uint64) {
-        return uint64((leaves.length - 1) * LEAF + leaves[leaves.length - 1].length);
     }
 
     function _pathBytes(uint256 index, uint256 count) private pure returns (uint256 size) {
