@@ -13,11 +13,17 @@ endif
 export ALEPH_CACHE
 export CARGO_TARGET_DIR ?= $(ALEPH_CACHE)/target
 
-HOST_BIN := $(CARGO_TARGET_DIR)/debug
+# Tests and image share one profile, so that CI compiles everything once; PROFILE=release is what
+# goes onto servers.
+PROFILE ?= dev
+PROFILE_DIR := $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+
+CARGO := tools/cargo
+HOST_BIN := $(CARGO_TARGET_DIR)/$(PROFILE_DIR)
 GUEST_TARGET := x86_64-unknown-linux-musl
-GUEST_BIN := $(CARGO_TARGET_DIR)/$(GUEST_TARGET)/debug
+GUEST_BIN := $(CARGO_TARGET_DIR)/$(GUEST_TARGET)/$(PROFILE_DIR)
 BUILDER := $(HOST_BIN)/aleph-image
-NEXTEST := rm -f build/nextest/ci/junit.xml; cargo nextest run --locked --workspace --all-features --profile ci
+NEXTEST := rm -f build/nextest/ci/junit.xml; $(CARGO) nextest run --locked --workspace --all-features --cargo-profile $(PROFILE) --profile ci
 REPORTS := build/reports
 
 .PHONY: help
@@ -34,11 +40,11 @@ binaries: setup
 	@# Cargo tells checkouts apart by time alone: what another one left of our own crates goes.
 	@mkdir -p $(CARGO_TARGET_DIR); mark=$(CARGO_TARGET_DIR)/.checkout; \
 	if [ "$$(cat $$mark 2>/dev/null)" != "$(CURDIR)" ]; then \
-	  rm -rf $(CARGO_TARGET_DIR)/debug/.fingerprint/aleph-* $(GUEST_BIN)/.fingerprint/aleph-*; \
+	  rm -rf $(CARGO_TARGET_DIR)/{,$(GUEST_TARGET)/}*/.fingerprint/aleph-*; \
 	  echo "$(CURDIR)" > $$mark; fi
 	@# With --tests, so that tests and image share one compilation of every dependency.
-	cargo build --locked --workspace --all-features --bins --tests
-	cargo build --locked --target $(GUEST_TARGET) -p aleph-init -p aleph-vmm
+	$(CARGO) build --locked --profile $(PROFILE) --workspace --all-features --bins $(if $(filter dev,$(PROFILE)),--tests)
+	$(CARGO) build --locked --profile $(PROFILE) --target $(GUEST_TARGET) -p aleph-init -p aleph-vmm
 
 .PHONY: image
 image: binaries ## Build build/aleph-node.efi, build/aleph-node.raw, build/release.json
@@ -99,7 +105,7 @@ contracts-nightly: setup ## The contracts in depth: long invariants, proofs, sli
 
 .PHONY: nightly-crash
 nightly-crash: binaries ## Many rounds of kill -9 against the database
-	ALEPH_CRASH_ROUNDS=$(or $(ROUNDS),200) cargo nextest run --locked --workspace --all-features -E 'package(aleph-storage) & kind(test)'
+	ALEPH_CRASH_ROUNDS=$(or $(ROUNDS),200) $(CARGO) nextest run --locked --workspace --all-features -E 'package(aleph-storage) & kind(test)'
 
 .PHONY: nightly-fuzz
 nightly-fuzz: setup ## Every fuzz target for SECONDS_EACH seconds (needs a nightly compiler)
@@ -114,7 +120,7 @@ nightly-reproducible: image ## Compile and build the image again from scratch, a
 .PHONY: lint
 lint: setup ## Formatting, clippy, and the contracts' linter
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-features --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-features --all-targets -- -D warnings
 	cd contracts && npx forge fmt --check
 
 .PHONY: clean

@@ -9,7 +9,7 @@ use kvm_ioctls::{Cap, IoEventAddress, Kvm, NoDatamatch, VmFd};
 use rustix::fs::OFlags;
 use vmm_sys_util::eventfd::EventFd;
 
-use crate::control::Exit;
+use crate::control::{Exit, Limited, RateLimit};
 use crate::devices::MsiMessage;
 use crate::devices::bus::Bus;
 use crate::devices::pci::PciBus;
@@ -17,6 +17,9 @@ use crate::devices::pci::msix::Sink;
 use crate::devices::serial::Serial;
 use crate::devices::virtio::VirtioDevice;
 use crate::devices::virtio::block::Block;
+use crate::devices::virtio::entropy::Entropy;
+use crate::devices::virtio::net::{self, Net};
+use crate::devices::virtio::throttle::SharedLimit;
 use crate::devices::virtio::transport::VirtioFunction;
 use crate::end::End;
 use crate::memory::GuestMemory;
@@ -50,6 +53,8 @@ pub struct Parts {
     pub kernel: File,
     /// The disks, in order.
     pub disks: Vec<DiskPart>,
+    /// The network cards, in order.
+    pub cards: Vec<CardPart>,
     /// The listening control socket, if the machine is to be controlled.
     pub control: Option<OwnedFd>,
     /// Copy the console to standard output.
@@ -65,6 +70,21 @@ pub struct DiskPart {
     pub read_only: bool,
     /// Serial number.
     pub serial: String,
+    /// How fast it may be used.
+    pub limit: RateLimit,
+}
+
+/// One network card.
+#[derive(Debug)]
+pub struct CardPart {
+    /// The tap.
+    pub tap: File,
+    /// Hardware address.
+    pub mac: [u8; 6],
+    /// How fast it may receive.
+    pub receive_limit: RateLimit,
+    /// How fast it may send.
+    pub send_limit: RateLimit,
 }
 
 /// Runs a machine to its end, which is in the status page when this returns. Threads of the machine
@@ -105,7 +125,8 @@ fn build_and_run(parts: Parts, status: &Arc<status::Writer>) -> Result<(Exit, St
     let started = Instant::now();
     // Before the first thread, so that all of them leave signals to the server.
     let signals = Signals::block()?;
-    let Parts { vcpus, memory_mib, cmdline, mut kernel, disks, control, echo_console } = parts;
+    let Parts { vcpus, memory_mib, cmdline, mut kernel, disks, cards, control, echo_console } =
+        parts;
     control.as_ref().map_or(Ok(()), check_control)?;
     let kvm = open_kvm()?;
     let vm = Arc::new(create_vm(&kvm)?);
@@ -116,14 +137,14 @@ fn build_and_run(parts: Parts, status: &Arc<status::Writer>) -> Result<(Exit, St
 
     let interrupts = arch::Interrupts::new(vm.clone())?;
     let mut pci = PciBus::default();
-    for (index, disk) in disks.into_iter().enumerate() {
-        let block = Block::new(format!("disk{index}"), disk.file, disk.read_only, &disk.serial)?;
-        let function = virtio_function(Box::new(block), index, &vm, &memory, &interrupts, status)?;
+    let limits = Limits::new(&disks, &cards);
+    for (index, device) in devices(disks, cards, &limits)?.into_iter().enumerate() {
+        let function = virtio_function(device, index, &vm, &memory, &interrupts, status)?;
         pci.add(Box::new(function));
     }
     let serial = Serial::new(status.clone(), echo_console);
     let bus = Bus::new(pci, serial, interrupts);
-    let shared = Arc::new(Shared { bus, status: status.clone(), end: End::new()? });
+    let shared = Arc::new(Shared { bus, limits, status: status.clone(), end: End::new()? });
 
     let mut processors = Vec::new();
     for id in 0..vcpus {
@@ -136,6 +157,56 @@ fn build_and_run(parts: Parts, status: &Arc<status::Writer>) -> Result<(Exit, St
         vcpu::spawn(id, processor, shared.clone())?;
     }
     Server { shared, control, signals, vcpus, memory_mib, started }.run()
+}
+
+/// The limits of all devices, to be changed while they run.
+pub(crate) struct Limits {
+    disks: Vec<SharedLimit>,
+    cards: Vec<net::Limits>,
+}
+
+impl Limits {
+    fn new(disks: &[DiskPart], cards: &[CardPart]) -> Limits {
+        let card = |card: &CardPart| net::Limits {
+            receive: SharedLimit::new(card.receive_limit),
+            send: SharedLimit::new(card.send_limit),
+        };
+        Limits {
+            disks: disks.iter().map(|disk| SharedLimit::new(disk.limit)).collect(),
+            cards: cards.iter().map(card).collect(),
+        }
+    }
+
+    /// The limit of one device, if there is such a device.
+    pub(crate) fn get(&self, limited: Limited) -> Option<&SharedLimit> {
+        match limited {
+            Limited::Disk(index) => self.disks.get(usize::from(index)),
+            Limited::Receive(index) => {
+                self.cards.get(usize::from(index)).map(|limits| &limits.receive)
+            }
+            Limited::Send(index) => self.cards.get(usize::from(index)).map(|limits| &limits.send),
+        }
+    }
+}
+
+/// All virtio devices, in the order of their slots.
+fn devices(
+    disks: Vec<DiskPart>,
+    cards: Vec<CardPart>,
+    limits: &Limits,
+) -> Result<Vec<Box<dyn VirtioDevice>>, Error> {
+    let mut devices: Vec<Box<dyn VirtioDevice>> = Vec::new();
+    for (index, (disk, limit)) in disks.into_iter().zip(&limits.disks).enumerate() {
+        let DiskPart { file, read_only, serial, .. } = disk;
+        let name = format!("disk{index}");
+        devices.push(Box::new(Block::new(name, file, read_only, &serial, limit.clone())?));
+    }
+    for (index, (card, limits)) in cards.into_iter().zip(&limits.cards).enumerate() {
+        let name = format!("net{index}");
+        devices.push(Box::new(Net::new(name, card.tap, card.mac, limits.clone())?));
+    }
+    devices.push(Box::new(Entropy::default()));
+    Ok(devices)
 }
 
 fn open_kvm() -> Result<Kvm, Error> {

@@ -10,11 +10,13 @@ use crate::control::Exit;
 use crate::devices::bus::Bus;
 use crate::devices::power::Action;
 use crate::end::End;
+use crate::machine::Limits;
 use crate::status::{self, Counter};
 
 /// What all vCPUs share.
 pub(crate) struct Shared {
     pub(crate) bus: Bus,
+    pub(crate) limits: Limits,
     pub(crate) status: Arc<status::Writer>,
     pub(crate) end: End,
 }

@@ -103,6 +103,7 @@ impl VirtioFunction {
         let result = self.active_queues().and_then(|queues| {
             self.device.activate(Activation {
                 memory: self.memory.clone(),
+                features: self.common.driver_features(),
                 queues,
                 interrupt: self.interrupt.clone(),
             })
