@@ -199,7 +199,10 @@ const ORDER_AGAIN_AFTER: Duration = Duration::from_secs(60);
 #[cfg(test)]
 mod tests {
     use aleph_chain::{AttestationKey, NodeStatus, NodeType, Stake};
-    use aleph_types::{Address, Digest, JobStatus, job::Job};
+    use aleph_types::{
+        Address, Digest, JobStatus,
+        job::{Job, JobTerms},
+    };
 
     use super::*;
 
@@ -222,6 +225,7 @@ mod tests {
             attestation_key: AttestationKey { x: [0; 32], y: [0; 32] },
             metadata: String::new(),
             region: String::new(),
+            attested_at_s: 0,
             stake: Stake::default(),
         };
         let job = |(number, vcpus): &(u64, u32)| Job {
@@ -231,8 +235,10 @@ mod tests {
             node: None,
             status: JobStatus::Created,
             resources: resources(*vcpus),
+            terms: JobTerms::default(),
             created_at_s: 0,
             last_heartbeat_s: 0,
+            accrued_s: 0,
             reason: String::new(),
         };
         let mut view = ChainView::unread(NODE);

@@ -5,8 +5,8 @@
 mod chain;
 
 use aleph_contracts::{
-    AlephToken, AttestationKey, JobManager, JobStatus, NodeRegistry, NodeStatus, NodeType,
-    Resources, StakingManager,
+    AlephToken, AttestationKey, JobManager, JobRequest, JobStatus, NodeRegistry, NodeStatus,
+    NodeType, Resources, StakingManager,
 };
 use alloy::{
     primitives::{B256, U256, b256, keccak256},
@@ -152,10 +152,11 @@ async fn job_fails(chain: &Chain) -> Result<()> {
 
 async fn create_job(chain: &Chain) -> Result<U256> {
     let jobs = JobManager::new(chain.book.job_manager, &chain.provider);
-    let resources = Resources { vcpus: 1, memoryMib: 512, diskMib: 2048 };
-    let creation = jobs.createJob(MANIFEST, resources.clone()).from(chain.customer);
+    let resources = Resources { vcpus: 1, memoryMib: 512, diskMib: 2048, ..Default::default() };
+    let request = JobRequest { manifestHash: MANIFEST, resources, ..Default::default() };
+    let creation = jobs.createJob(request.clone()).from(chain.customer);
     let created: JobManager::JobCreated = event(&creation.send().await?.get_receipt().await?)?;
-    ensure!(created.customer == chain.customer && created.resources == resources);
+    ensure!(created.customer == chain.customer && created.request == request);
     Ok(created.jobId)
 }
 
