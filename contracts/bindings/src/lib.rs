@@ -34,7 +34,7 @@ pub use staking_manager::{
 };
 pub use status::{JobStatus, NodeStatus, NodeType, UnknownValue};
 pub use storage_fault_policy::StorageFaultPolicy;
-pub use storage_registry::StorageRegistry;
+pub use storage_registry::{IStorageRegistry::Offer as StorageOffer, StorageRegistry};
 pub use token::AlephToken;
 
 /// One module per contract: each generated file brings the types of its interfaces along, and two
