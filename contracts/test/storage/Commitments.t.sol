@@ -295,8 +295,11 @@ contract StorageCommitmentsTest is StorageFixture {
             at = uint64(uint256(keccak256(abi.encode(at))));
             vm.warp(start + at % PERIOD_S);
             vm.prank(OPERATOR);
-            if (calls & 1 == 0) try store.renew(commitmentId, offer) {}
-                catch {} else try store.remove(commitmentId) {} catch {}
+            if (calls & 1 == 0) {
+                try store.renew(commitmentId, offer) {} catch {}
+            } else {
+                try store.remove(commitmentId) {} catch {}
+            }
             vm.assertEq(store.versionInForce(commitmentId), 1);
         }
     }
