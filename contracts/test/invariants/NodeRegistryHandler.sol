@@ -263,7 +263,8 @@ contract NodeRegistryHandler {
     function setParameters(uint256 seed) external {
         INodeRegistry.Parameters memory parameters = REGISTRY.getParameters();
         parameters.verifierQuorum = uint16(2 + seed % 2);
-        parameters.minReleaseVersion = seed / 2 % 4 == 0 ? 1 : 0;
+        // Releases have the versions 1 to 3.
+        parameters.minReleaseVersion = seed / 2 % 2 == 0 ? 0 : uint64(seed / 4 % 4);
         vm.prank(GOVERNANCE);
         REGISTRY.setParameters(parameters);
     }
