@@ -9,15 +9,14 @@ import {IStorageRegistry} from "./interfaces/IStorageRegistry.sol";
 import {Bounds} from "./libraries/Bounds.sol";
 
 /// @title StorageFaultPolicy
-/// @notice See {IStorageFaultPolicy}. A commitment's first fault costs `base`, its second twice
-/// that, and so on, but no fault more than a share of the node's stake: a dead disk with many
-/// contents on it is not the end of a node.
+/// @notice See {IStorageFaultPolicy}. A fault costs `base`, but no more than a share of the node's
+/// stake: a dead disk with many contents on it is not the end of a node.
 /// @dev Never changes: other prices are another contract, put in place by the registry's
 /// `setFaultPolicy`. The price does not depend on the size, which a node could change while the
 /// challenge is open.
 contract StorageFaultPolicy is IStorageFaultPolicy {
     /// @notice The prices.
-    /// @param base What a commitment's first fault costs, in the token's units.
+    /// @param base What a fault costs, in the token's units.
     /// @param cooldown How long further faults of the same commitment cost nothing, in seconds:
     /// the challenges that are open when bytes are lost are all about that one loss.
     /// @param stakeBpsMax The most of a node's stake that one fault costs, in hundredths of a
@@ -73,7 +72,7 @@ contract StorageFaultPolicy is IStorageFaultPolicy {
             return (0, 0);
         }
         uint256 most = Math.mulDiv(STAKING.slashableStake(nodeId), STAKE_BPS_MAX, BPS);
-        amount = Math.min(BASE * (uint256(commitment.faults) + 1), most);
+        amount = Math.min(BASE, most);
         return (amount, CHALLENGER_BPS);
     }
 
