@@ -86,7 +86,8 @@ abstract contract StorageFixture {
         aleph = new AlephToken(address(this), 500_000_000 ether);
         registry = NodeRegistry(
             _proxy(
-                address(new NodeRegistry()), abi.encodeCall(
+                address(new NodeRegistry()),
+                abi.encodeCall(
                     NodeRegistry.initialize,
                     (
                         address(this),
