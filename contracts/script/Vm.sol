@@ -13,6 +13,15 @@ interface Vm {
         address emitter;
     }
 
+    /// @notice A file or a folder, as `readDir` returns it.
+    struct DirEntry {
+        string errorMessage;
+        string path;
+        uint64 depth;
+        bool isDir;
+        bool isSymlink;
+    }
+
     // Script.
     function startBroadcast() external;
     function stopBroadcast() external;
@@ -89,6 +98,7 @@ interface Vm {
     function assertApproxEqAbs(uint256 left, uint256 right, uint256 differenceMax) external pure;
     function assertGe(uint256 left, uint256 right) external pure;
     function assertLe(uint256 left, uint256 right) external pure;
+    function assertLe(uint256 left, uint256 right, string calldata about) external pure;
 
     // State, files, gas.
     function store(address target, bytes32 slot, bytes32 value) external;
@@ -101,6 +111,13 @@ interface Vm {
     function toString(address value) external pure returns (string memory);
     function toString(bytes calldata value) external pure returns (string memory);
     function readFile(string calldata path) external view returns (string memory);
+    function readDir(string calldata path) external view returns (DirEntry[] memory);
+    function split(string calldata text, string calldata by) external pure returns (string[] memory);
+    function replace(string calldata text, string calldata from, string calldata to)
+        external
+        pure
+        returns (string memory);
+    function contains(string calldata text, string calldata part) external returns (bool);
     function parseJsonKeys(string calldata json, string calldata key)
         external
         pure

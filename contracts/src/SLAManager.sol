@@ -10,6 +10,7 @@ import {Governed} from "./base/Governed.sol";
 import {IBilledJobs} from "./interfaces/IBilledJobs.sol";
 import {IJobManager} from "./interfaces/IJobManager.sol";
 import {ISLAManager} from "./interfaces/ISLAManager.sol";
+import {ISlashing} from "./interfaces/ISlashing.sol";
 import {IStakingManager} from "./interfaces/IStakingManager.sol";
 import {Bounds} from "./libraries/Bounds.sol";
 import {ExactTransfer} from "./libraries/ExactTransfer.sol";
@@ -60,8 +61,8 @@ contract SLAManager is ISLAManager, Governed, ReentrancyGuardTransient {
         initializer
     {
         require(
-            address(contracts.token) != address(0) && address(contracts.registry) != address(0)
-                && address(contracts.staking) != address(0) && address(contracts.jobs) != address(0)
+            address(contracts.token) != address(0) && address(contracts.staking) != address(0)
+                && address(contracts.jobs) != address(0)
                 && address(contracts.payments) != address(0),
             ZeroAddress()
         );
@@ -100,8 +101,8 @@ contract SLAManager is ISLAManager, Governed, ReentrancyGuardTransient {
         IBilledJobs.Billing memory billing = $.contracts.jobs.getBilling(jobId);
         require(_isPlaced(billing), JobNotPlaced(jobId));
         uint32 segment = billing.segments - 1;
-        bytes32 nodeId = $.contracts.jobs.getSegment(jobId, segment).nodeId;
-        address owner = $.contracts.registry.getNode(nodeId).owner;
+        IBilledJobs.Segment memory placed = $.contracts.jobs.getSegment(jobId, segment);
+        address owner = placed.owner;
         require(msg.sender == billing.customer || msg.sender == owner, NotParty(jobId, msg.sender));
         require(
             $.attachmentOf[jobId][segment] == 0, AlreadyAttached($.attachmentOf[jobId][segment])
@@ -123,7 +124,7 @@ contract SLAManager is ISLAManager, Governed, ReentrancyGuardTransient {
         Attachment storage attachment = $.attachments[attachmentId];
         attachment.jobId = jobId;
         attachment.slaId = slaId;
-        attachment.nodeId = nodeId;
+        attachment.nodeId = placed.nodeId;
         attachment.customer = billing.customer;
         attachment.owner = owner;
         attachment.segment = segment;
@@ -131,7 +132,7 @@ contract SLAManager is ISLAManager, Governed, ReentrancyGuardTransient {
         attachment.creditAmount = uint256(billing.pricePerHour) * $.slas[slaId].period
             * $.slas[slaId].creditBps / (1 hours * BPS);
 
-        emit SlaAttached(attachmentId, jobId, slaId, nodeId);
+        emit SlaAttached(attachmentId, jobId, slaId, placed.nodeId);
     }
 
     /// @inheritdoc ISLAManager
@@ -354,22 +355,21 @@ contract SLAManager is ISLAManager, Governed, ReentrancyGuardTransient {
         return $.contracts.payments.credit(jobId, amount);
     }
 
-    /// @dev Slashing takes the owner's stake first, so this much never reaches the delegators, and
-    /// an owner who has the node by now never pays for the one who agreed.
+    /// @dev Slashing takes the owner's stake first, so this much never reaches the delegators.
     function _slash(Attachment storage attachment, bytes32 reason)
         private
         returns (uint256 slashed, uint256 reward)
     {
-        SLAManagerStorage storage $ = _storage();
-        bytes32 nodeId = attachment.nodeId;
-        if ($.contracts.registry.getNode(nodeId).owner != attachment.owner) return (0, 0);
-        Terms storage terms = $.slas[attachment.slaId];
-        IStakingManager.StakeInfo memory own = $.contracts.staking.getStake(nodeId);
+        ISlashing staking = _storage().contracts.staking;
+        Terms storage terms = _storage().slas[attachment.slaId];
+        (bytes32 nodeId, address owner) = (attachment.nodeId, attachment.owner);
+        IStakingManager.StakeInfo memory own = staking.getStakeOf(nodeId, owner);
         uint256 amount = Math.min(terms.slashAmount, own.total + own.unbonding);
         if (amount == 0) return (0, 0);
         return
-            $.contracts.staking
-            .slash(nodeId, amount, attachment.customer, terms.customerBps, reason);
+            staking.slashOwner(
+                nodeId, owner, amount, attachment.customer, terms.customerBps, reason
+            );
     }
 
     function _checkReport(uint256 attachmentId, uint32 period, uint64 downtime) private view {

@@ -239,7 +239,7 @@ contract ImageMarketplaceTest is MarketFixture {
         vm.assertFalse(market.hasLicence(imageId, BUYER));
         vm.assertTrue(market.hasLicence(imageId, OTHER_BUYER));
         vm.assertEq(market.getLicence(imageId, BUYER).refunded, PRICE);
-        vm.assertEq(token.balanceOf(BUYER), 1_000_000);
+        vm.assertEq(_wealth(BUYER), 1_000_000);
         vm.expectRevert(_nothingToRefund(imageId, BUYER));
         _claim(imageId, BUYER);
     }
@@ -252,7 +252,7 @@ contract ImageMarketplaceTest is MarketFixture {
         uint256 reach = _balance(PUBLISHER);
         _claim(imageId, BUYER);
         vm.assertEq(_balance(AUTHOR), author);
-        vm.assertEq(token.balanceOf(BUYER), 1_000_000 - PRICE + reach);
+        vm.assertEq(_wealth(BUYER), 1_000_000 - PRICE + reach);
         vm.assertEq(market.refundable(imageId, BUYER), PRICE - reach);
         vm.assertFalse(market.hasLicence(imageId, BUYER));
         vm.expectRevert(_nothingToRefund(imageId, BUYER));
@@ -261,7 +261,7 @@ contract ImageMarketplaceTest is MarketFixture {
         // The publisher sells something else.
         _purchase(_published(), OTHER_BUYER);
         _claim(imageId, BUYER);
-        vm.assertEq(token.balanceOf(BUYER), 1_000_000);
+        vm.assertEq(_wealth(BUYER), 1_000_000);
         vm.assertEq(market.refundable(imageId, BUYER), 0);
     }
 
@@ -315,7 +315,7 @@ contract ImageMarketplaceTest is MarketFixture {
         _revoke(imageId);
         sales.setAllowed(address(token), false);
         _claim(imageId, BUYER);
-        vm.assertEq(token.balanceOf(BUYER), 1_000_000);
+        vm.assertEq(_wealth(BUYER), 1_000_000);
     }
 
     // The split.
@@ -350,7 +350,7 @@ contract ImageMarketplaceTest is MarketFixture {
         token.mint(BUYER, price);
         vm.prank(BUYER);
         market.purchase(imageId, address(token), price);
-        vm.assertEq(token.balanceOf(BUYER), 1_000_000);
+        vm.assertEq(_wealth(BUYER), 1_000_000);
         vm.assertEq(
             _balance(PUBLISHER) + _balance(AUTHOR) + _balance(DISTRIBUTION)
                 + sales.fees(address(token)),

@@ -13,7 +13,6 @@ import {SLAManager} from "../src/SLAManager.sol";
 import {IBilledJobs} from "../src/interfaces/IBilledJobs.sol";
 import {ICredits} from "../src/interfaces/ICredits.sol";
 import {IJobManager} from "../src/interfaces/IJobManager.sol";
-import {INodeRegistry} from "../src/interfaces/INodeRegistry.sol";
 import {ISLAManager} from "../src/interfaces/ISLAManager.sol";
 import {ISlashing} from "../src/interfaces/ISlashing.sol";
 import {Bounds} from "../src/libraries/Bounds.sol";
@@ -73,7 +72,7 @@ contract SLAManagerTest is SLAFixture {
 
     function test_an_agreement_takes_both_in_either_order() public {
         uint256 slaId = slas.defineSla(_terms());
-        jobs.place(JOB + 1, CUSTOMER, PRICE_PER_HOUR, NODE);
+        _place(JOB + 1, NODE, OWNER);
         address[2] memory first = [CUSTOMER, OWNER];
         address[2] memory second = [OWNER, CUSTOMER];
         for (uint256 i = 0; i < 2; ++i) {
@@ -110,7 +109,7 @@ contract SLAManagerTest is SLAFixture {
     }
 
     function test_who_rents_from_itself_agrees_alone() public {
-        registry.setOwner(NODE, CUSTOMER);
+        _place(JOB, NODE, CUSTOMER);
         uint256 slaId = slas.defineSla(_terms());
         vm.prank(CUSTOMER);
         vm.assertEq(slas.attachSla(JOB, slaId), 1);
@@ -144,8 +143,7 @@ contract SLAManagerTest is SLAFixture {
         uint256 slaId = slas.defineSla(_terms());
         vm.prank(CUSTOMER);
         slas.attachSla(JOB, slaId);
-        registry.setOwner(OTHER_NODE, OWNER);
-        jobs.place(JOB, CUSTOMER, PRICE_PER_HOUR, OTHER_NODE);
+        _place(JOB, OTHER_NODE, OWNER);
         vm.prank(OWNER);
         vm.assertEq(slas.attachSla(JOB, slaId), 0);
     }
@@ -189,8 +187,7 @@ contract SLAManagerTest is SLAFixture {
 
     function test_each_node_of_a_job_has_its_own_agreement() public {
         uint256 id = _attached();
-        registry.setOwner(OTHER_NODE, OWNER);
-        jobs.place(JOB, CUSTOMER, PRICE_PER_HOUR, OTHER_NODE);
+        _place(JOB, OTHER_NODE, OWNER);
         uint256 otherId = _attached();
         vm.assertEq(slas.attachmentOf(JOB, 0), id);
         vm.assertEq(slas.attachmentOf(JOB, 1), otherId);
@@ -218,7 +215,7 @@ contract SLAManagerTest is SLAFixture {
             slas.closeSla(id);
             vm.revertToState(state);
         }
-        jobs.place(JOB, CUSTOMER, PRICE_PER_HOUR, OTHER_NODE);
+        _place(JOB, OTHER_NODE, OWNER);
         vm.expectEmit(address(slas));
         emit ISLAManager.SlaClosed(id);
         vm.prank(STRANGER);
@@ -304,7 +301,7 @@ contract SLAManagerTest is SLAFixture {
     function test_the_period_that_a_move_cuts_short_counts() public {
         uint256 id = _attached();
         _skip(PERIOD_S + 2 * DOWNTIME_S);
-        jobs.place(JOB, CUSTOMER, PRICE_PER_HOUR, OTHER_NODE);
+        _place(JOB, OTHER_NODE, OWNER);
         slas.closeSla(id);
         uint64 longest = 2 * DOWNTIME_S;
         vm.startPrank(_witness(0));
@@ -413,7 +410,7 @@ contract SLAManagerTest is SLAFixture {
         // At once.
         slas.applyPenalty(id, 0);
         _assertStatus(id, 0, ISLAManager.ViolationStatus.Applied);
-        vm.assertEq(staking.slashedOf(NODE), SLASH);
+        vm.assertEq(staking.slashedOf(OWNER), SLASH);
         _withdraw(CUSTOMER, BOND);
     }
 
@@ -475,13 +472,14 @@ contract SLAManagerTest is SLAFixture {
         vm.assertEq(payments.credited(JOB), CREDIT);
         vm.assertEq(staking.callCount(), 1);
         vm.assertEq(
-            abi.encode(staking.callAt(0)), abi.encode(NODE, SLASH, CUSTOMER, CUSTOMER_BPS, EVIDENCE)
+            abi.encode(staking.callAt(0)),
+            abi.encode(NODE, OWNER, SLASH, CUSTOMER, CUSTOMER_BPS, EVIDENCE)
         );
     }
 
     function test_a_penalty_that_nobody_applies_lapses() public {
         uint256[2] memory ids = [_reported(), 0];
-        jobs.place(JOB + 1, CUSTOMER, PRICE_PER_HOUR, NODE);
+        _place(JOB + 1, NODE, OWNER);
         ids[1] = _attach(JOB + 1, _terms());
         _skip(PERIOD_S);
         _report(ids[1], 0, 0, QUORUM);
@@ -515,27 +513,17 @@ contract SLAManagerTest is SLAFixture {
 
     function test_a_slash_stops_at_the_owners_stake() public {
         uint256 id = _reported();
-        staking.setStake(NODE, 30 ether, 20 ether);
+        staking.setStake(NODE, OWNER, 30 ether, 20 ether);
         staking.setDelegated(NODE, 1000 ether);
         _skip(DISPUTE_WINDOW_S + 1);
         slas.applyPenalty(id, 0);
-        vm.assertEq(staking.slashedOf(NODE), 50 ether);
+        vm.assertEq(staking.slashedOf(OWNER), 50 ether);
         vm.assertEq(staking.delegated(NODE), 1000 ether);
     }
 
     function test_without_stake_there_is_no_slash() public {
         uint256 id = _reported();
-        staking.setStake(NODE, 0, 0);
-        _skip(DISPUTE_WINDOW_S + 1);
-        vm.expectEmit(address(slas));
-        emit ISLAManager.PenaltyApplied(id, 0, CREDIT, 0, 0);
-        slas.applyPenalty(id, 0);
-        vm.assertEq(staking.callCount(), 0);
-    }
-
-    function test_the_next_owner_of_a_node_pays_nothing() public {
-        uint256 id = _reported();
-        registry.setOwner(NODE, STRANGER);
+        staking.setStake(NODE, OWNER, 0, 0);
         _skip(DISPUTE_WINDOW_S + 1);
         vm.expectEmit(address(slas));
         emit ISLAManager.PenaltyApplied(id, 0, CREDIT, 0, 0);
@@ -545,7 +533,7 @@ contract SLAManagerTest is SLAFixture {
 
     function test_the_next_node_of_a_job_pays_nothing() public {
         uint256 id = _reported();
-        jobs.place(JOB, CUSTOMER, PRICE_PER_HOUR, OTHER_NODE);
+        _place(JOB, OTHER_NODE, OWNER);
         _skip(DISPUTE_WINDOW_S + 1);
         vm.expectEmit(address(slas));
         emit ISLAManager.PenaltyApplied(id, 0, 0, SLASH, SLASH * CUSTOMER_BPS / 10_000);
@@ -554,14 +542,14 @@ contract SLAManagerTest is SLAFixture {
     }
 
     function test_a_job_that_costs_nothing_is_credited_nothing() public {
-        jobs.place(JOB + 1, CUSTOMER, 0, NODE);
+        jobs.place(JOB + 1, CUSTOMER, 0, NODE, OWNER);
         uint256 id = _attach(JOB + 1, _terms());
         _skip(PERIOD_S);
         _report(id, 0, 0, QUORUM);
         _skip(DISPUTE_WINDOW_S + 1);
         slas.applyPenalty(id, 0);
         vm.assertEq(payments.calls(), 0);
-        vm.assertEq(staking.slashedOf(NODE), SLASH);
+        vm.assertEq(staking.slashedOf(OWNER), SLASH);
     }
 
     function testFuzz_the_credit_is_a_part_of_what_the_period_costs(
@@ -572,7 +560,7 @@ contract SLAManagerTest is SLAFixture {
         ISLAManager.Terms memory terms = _terms();
         terms.period = 1 hours + period % 30 days;
         terms.creditBps = creditBps % 10_001;
-        jobs.place(JOB + 1, CUSTOMER, pricePerHour, NODE);
+        jobs.place(JOB + 1, CUSTOMER, pricePerHour, NODE, OWNER);
         uint256 id = _attach(JOB + 1, terms);
         uint256 amount = slas.getAttachment(id).creditAmount;
         uint256 whole = uint256(pricePerHour) * terms.period / 1 hours;
@@ -642,19 +630,18 @@ contract SLAManagerTest is SLAFixture {
         vm.assertEq(abi.encode(slas.getViolation(id, 0), slas.getAttachment(id)), before);
         _resolve(id, 0, true);
         slas.applyPenalty(id, 0);
-        vm.assertEq(staking.slashedOf(NODE), SLASH);
+        vm.assertEq(staking.slashedOf(OWNER), SLASH);
         _withdraw(CUSTOMER, BOND);
     }
 
     function test_initialization_refuses_zero_addresses() public {
         address implementation = address(new SLAManager());
-        for (uint256 i = 0; i < 5; ++i) {
+        for (uint256 i = 0; i < 4; ++i) {
             ISLAManager.Contracts memory all = _contracts();
             if (i == 0) all.token = IERC20(address(0));
-            if (i == 1) all.registry = INodeRegistry(address(0));
-            if (i == 2) all.staking = ISlashing(address(0));
-            if (i == 3) all.jobs = IBilledJobs(address(0));
-            if (i == 4) all.payments = ICredits(address(0));
+            if (i == 1) all.staking = ISlashing(address(0));
+            if (i == 2) all.jobs = IBilledJobs(address(0));
+            if (i == 3) all.payments = ICredits(address(0));
             vm.expectRevert(ISLAManager.ZeroAddress.selector);
             _proxy(
                 implementation,
@@ -676,7 +663,7 @@ contract SLAManagerTest is SLAFixture {
     function test_storage_is_in_its_namespace() public view {
         uint256 start = uint256(SlotDerivation.erc7201Slot("aleph.storage.SLAManager"));
         vm.assertEq(uint256(vm.load(address(slas), bytes32(start))), uint160(address(aleph)));
-        vm.assertEq(uint256(vm.load(address(slas), bytes32(start + 4))), uint160(address(payments)));
+        vm.assertEq(uint256(vm.load(address(slas), bytes32(start + 3))), uint160(address(payments)));
     }
 
     function _withdraw(address account, uint256 amount) private {

@@ -17,10 +17,12 @@ interface IBilledJobs {
     }
 
     /// @notice The time that a job spent on one node.
+    /// @param owner Who owned the node when it got the job, and is paid.
     struct Segment {
         bytes32 nodeId;
         uint64 accruedSeconds;
         bool closed;
+        address owner;
     }
 
     /// @notice What the job costs; all zero when it never was.

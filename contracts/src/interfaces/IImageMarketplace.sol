@@ -160,8 +160,9 @@ interface IImageMarketplace {
     /// it within `refundPeriod` can have their money back; all other licences stay.
     function revokeImage(uint256 imageId) external;
 
-    /// @notice Pays back what the sender paid for a revoked image, as far as the publisher's balance
-    /// reaches, and ends its licence if that is anything at all.
+    /// @notice Gives the sender back what it paid for a revoked image, as far as the publisher's
+    /// balance reaches, and ends its licence if that is anything at all. The sender withdraws it
+    /// from PaymentManager.
     function claimRefund(uint256 imageId) external;
 
     /// @notice Changes the rules, within bounds. PARAMETER_ROLE only.

@@ -5,12 +5,11 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 
 import {IBilledJobs} from "./IBilledJobs.sol";
 import {ICredits} from "./ICredits.sol";
-import {INodeRegistry} from "./INodeRegistry.sol";
 import {ISlashing} from "./ISlashing.sol";
 
 /// @title Service levels that a customer and a node's owner agree on, and what a breach costs
 /// @notice Terms are written once and never change. They bind a job as long as it is on one node,
-/// from the moment that both its customer and the owner of that node have named them. Time counts
+/// from the moment that both its customer and the owner who is paid for it have named them. Time counts
 /// in periods from then on. Witnesses measure for how long the job was down in a period; once
 /// enough of them agree that it was longer than allowed, the owner can dispute it, and otherwise
 /// anyone can make the owner pay.
@@ -31,9 +30,10 @@ import {ISlashing} from "./ISlashing.sol";
 ///                     └──────────────────────────────────▶ Lapsed ◀────────┘
 /// ```
 ///
-/// A penalty falls on those who agreed to it: the slash stops at the owner's own stake, so that no
-/// delegator pays for it, and the credit is given only while the job is still on that node. Nobody
-/// is punished by silence: a dispute that the committee leaves open ends in the owner's favour.
+/// A penalty falls on those who agreed to it: the slash takes that owner's stake, whoever has the
+/// node by now, and stops at it, so that no delegator pays; the credit is given only while the job
+/// is on that node. Nobody is punished by silence: a dispute that the committee leaves open ends in
+/// the owner's favour.
 interface ISLAManager {
     /// @notice Where a violation is in its life. `Applied`, `Dismissed` and `Lapsed` are ends.
     enum ViolationStatus {
@@ -50,7 +50,6 @@ interface ISLAManager {
     /// @param token ALEPH, in which bonds are paid.
     struct Contracts {
         IERC20 token;
-        INodeRegistry registry;
         ISlashing staking;
         IBilledJobs jobs;
         ICredits payments;
@@ -105,6 +104,7 @@ interface ISLAManager {
     }
 
     /// @notice An agreement. Times are Unix times in seconds, 0 for "not yet".
+    /// @param owner Who is paid for the job, and pays for violations.
     /// @param segment On which of the job's nodes it holds, counted from 0.
     /// @param creditAmount What a violation credits, in units of the job's token.
     struct Attachment {
@@ -221,7 +221,7 @@ interface ISLAManager {
     /// @notice The job is on no node.
     error JobNotPlaced(uint256 jobId);
 
-    /// @notice Only the job's customer and the owner of its node agree on terms.
+    /// @notice Only the job's customer and the owner who is paid for it agree on terms.
     error NotParty(uint256 jobId, address account);
 
     /// @notice The job has terms on this node.
@@ -259,8 +259,8 @@ interface ISLAManager {
     /// @return slaId Counts up from 1.
     function defineSla(Terms calldata terms) external returns (uint256 slaId);
 
-    /// @notice Names terms for a job on its present node. The job's customer or the node's owner;
-    /// when the other one has an offer with the same terms, they are attached, otherwise this is
+    /// @notice Names terms for a job on its present node. The job's customer, or the owner who is
+    /// paid for it; when the other one has an offer with the same terms, they are attached, otherwise this is
     /// an offer, which replaces the sender's last.
     /// @dev Taking in: stops while paused.
     /// @return attachmentId The agreement, counted up from 1, or 0 when it is an offer.

@@ -7,8 +7,8 @@ interface ISales {
     /// balance, which the seller withdraws. MARKETPLACE_ROLE only.
     function collectSale(address token, address buyer, address seller, uint256 amount) external;
 
-    /// @notice Pays `amount` back to the buyer out of the seller's balance, as far as it reaches.
-    /// MARKETPLACE_ROLE only.
+    /// @notice Moves `amount` from the seller's balance to the buyer's, as far as it reaches; the
+    /// buyer withdraws it. MARKETPLACE_ROLE only.
     /// @return refunded What the buyer got.
     function refundSale(address token, address buyer, address seller, uint256 amount)
         external

@@ -5,17 +5,21 @@ import {IStakingManager} from "./IStakingManager.sol";
 
 /// @title What SLAManager asks of StakingManager
 interface ISlashing {
-    /// @notice Slashes a node's stake, the owner's first. Never reverts for lack of stake.
-    /// SLASHER_ROLE only.
-    /// @param reporter Who gets `reporterBps` of what is slashed, as a pull payment.
-    function slash(
+    /// @notice Slashes one owner's stake for a node, and what is missing from the delegators'. Never
+    /// reverts for lack of stake. SLASHER_ROLE only.
+    /// @param reporter Who gets `reporterBps` of what the owner loses, as a pull payment.
+    function slashOwner(
         bytes32 nodeId,
+        address owner,
         uint256 amount,
         address reporter,
         uint16 reporterBps,
         bytes32 reason
     ) external returns (uint256 slashed, uint256 reporterReward);
 
-    /// @notice What the present owner of the node has staked for it.
-    function getStake(bytes32 nodeId) external view returns (IStakingManager.StakeInfo memory);
+    /// @notice What one owner has staked for a node.
+    function getStakeOf(bytes32 nodeId, address owner)
+        external
+        view
+        returns (IStakingManager.StakeInfo memory);
 }

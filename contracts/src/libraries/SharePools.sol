@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 /// @title Tokens that many hold together
@@ -19,7 +18,8 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 /// generation. Shares name the generation that they are of, and stay good for what is left in it.
 ///
 /// No function here reverts but for shares or tokens that the pool does not have, or for more than
-/// 2**98 token units: after tokens are added, `shares <= tokens * SHARES_PER_TOKEN_MAX` < 2**128.
+/// 2**98 token units: after tokens are added, `shares <= tokens * SHARES_PER_TOKEN_MAX` < 2**128, and
+/// a product of two such numbers fits into a word.
 library SharePools {
     using SafeCast for uint256;
 
@@ -53,7 +53,7 @@ library SharePools {
     /// @dev Adds tokens to the present generation, which is open, and returns the shares for them.
     function add(Pools storage pools, uint256 tokens) internal returns (uint256 shares) {
         Pool storage pool = present(pools);
-        shares = pool.shares == 0 ? tokens : Math.mulDiv(tokens, pool.shares, pool.tokens);
+        shares = pool.shares == 0 ? tokens : tokens * pool.shares / pool.tokens;
         pool.tokens += tokens.toUint128();
         pool.shares += shares.toUint128();
     }
@@ -76,7 +76,7 @@ library SharePools {
         returns (uint256)
     {
         Pool storage pool = pools.byGeneration[generation];
-        return pool.shares == 0 ? 0 : Math.mulDiv(shares, pool.tokens, pool.shares);
+        return pool.shares == 0 ? 0 : shares * pool.tokens / pool.shares;
     }
 
     /// @dev How much of `amount` two parts lose when each loses in proportion. `amount` is at most
@@ -87,7 +87,7 @@ library SharePools {
         pure
         returns (uint128 fromFirst, uint128 fromSecond)
     {
-        if (second != 0) fromSecond = Math.mulDiv(amount, second, first + second).toUint128();
+        if (second != 0) fromSecond = (amount * second / (first + second)).toUint128();
         fromFirst = amount.toUint128() - fromSecond;
     }
 }

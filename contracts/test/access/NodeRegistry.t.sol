@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {vm} from "../../script/Vm.sol";
 import {INodeRegistry} from "../../src/interfaces/INodeRegistry.sol";
+import {TpmQuote} from "../../src/libraries/TpmQuote.sol";
 import {AccessMatrix} from "./AccessMatrix.sol";
 
 /// @dev NODE is registered and enrolled, OTHER_NODE active.
@@ -68,7 +69,7 @@ contract NodeRegistryAccessTest is AccessMatrix {
             "attest(bytes32,bytes,bytes32,bytes32)",
             abi.encode(NODE, "", bytes32(0), bytes32(0)),
             NO_ONE,
-            INodeRegistry.NoChallenge.selector
+            TpmQuote.WrongQuoteSize.selector
         );
         _views();
         _governedRows();

@@ -9,12 +9,12 @@ import {SLAFixture} from "../base/SLAFixture.sol";
 /// stops the machine, and as the customer gets a part of what the delegators lose.
 contract DelegatorsPayAttack is SLAFixture {
     function test_delegators_do_not_pay_for_an_agreement() public {
-        staking.setStake(NODE, 10 ether, 0);
+        staking.setStake(NODE, OWNER, 10 ether, 0);
         staking.setDelegated(NODE, 1_000_000 ether);
         ISLAManager.Terms memory terms = _terms();
         (terms.slashAmount, terms.customerBps) = (1000 ether, 5000);
         for (uint256 jobId = 100; jobId < 110; ++jobId) {
-            jobs.place(jobId, CUSTOMER, PRICE_PER_HOUR, NODE);
+            _place(jobId, NODE, OWNER);
             _attach(jobId, terms);
         }
         _skip(PERIOD_S);
@@ -26,6 +26,6 @@ contract DelegatorsPayAttack is SLAFixture {
             slas.applyPenalty(id, 0);
         }
         vm.assertEq(staking.delegated(NODE), 1_000_000 ether);
-        vm.assertEq(staking.slashedOf(NODE), 10 ether);
+        vm.assertEq(staking.slashedOf(OWNER), 10 ether);
     }
 }

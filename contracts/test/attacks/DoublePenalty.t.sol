@@ -38,7 +38,7 @@ contract DoublePenaltyAttack is SLAFixture {
         vm.expectRevert(_wrongStatus(ISLAManager.ViolationStatus.Applied));
         _resolve(id, 0, true);
         vm.assertEq(payments.credited(JOB), CREDIT);
-        vm.assertEq(staking.slashedOf(NODE), SLASH);
+        vm.assertEq(staking.slashedOf(OWNER), SLASH);
     }
 
     function test_a_bond_is_given_once() public {

@@ -31,7 +31,7 @@ contract DustDelegationsAttack is StakingFixture {
 
         vm.assertEq(_undelegateAll(ALICE), value);
         _thaw();
-        vm.assertEq(_withdrawDelegation(ALICE), value);
+        vm.assertGe(_withdrawDelegation(ALICE) + 1, value);
         for (uint256 i = 0; i < ATTACKERS; ++i) {
             _withdrawDelegation(_attacker(i));
             _undelegateAll(_attacker(i));

@@ -18,11 +18,11 @@ contract MeanGasAttack is SLAFixture {
         if (succeeded) {
             _assertStatus(id, 0, ISLAManager.ViolationStatus.Applied);
             vm.assertEq(payments.credited(JOB), CREDIT);
-            vm.assertEq(staking.slashedOf(NODE), SLASH);
+            vm.assertEq(staking.slashedOf(OWNER), SLASH);
         } else {
             _assertStatus(id, 0, ISLAManager.ViolationStatus.Reported);
             vm.assertEq(payments.credited(JOB), 0);
-            vm.assertEq(staking.slashedOf(NODE), 0);
+            vm.assertEq(staking.slashedOf(OWNER), 0);
         }
     }
 

@@ -15,7 +15,7 @@ contract PausedServiceLevelsAttack is SLAFixture {
     function test_every_exit_is_open() public {
         uint256 id = _attached();
         uint256 slaId = slas.defineSla(_terms());
-        jobs.place(JOB + 1, CUSTOMER, PRICE_PER_HOUR, NODE);
+        _place(JOB + 1, NODE, OWNER);
         vm.prank(CUSTOMER);
         slas.attachSla(JOB + 1, slaId);
         slas.pause();
@@ -90,7 +90,7 @@ contract PausedMarketAttack is MarketFixture {
         market.pause();
         _revoke(imageId);
         _claim(imageId, BUYER);
-        vm.assertEq(token.balanceOf(BUYER), 1_000_000);
+        vm.assertEq(_wealth(BUYER), 1_000_000);
         vm.assertTrue(market.hasLicence(imageId, OTHER_BUYER));
     }
 }

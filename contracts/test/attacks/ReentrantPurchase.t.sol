@@ -34,20 +34,11 @@ contract ReentrantPurchaseAttack is MarketFixture {
         vm.assertFalse(market.hasLicence(imageId, address(malicious)));
     }
 
-    function test_a_refund_is_not_entered_from_a_purchase_or_a_refund() public {
-        bytes memory claim = abi.encodeCall(market.claimRefund, (imageId));
-        malicious.callBack(address(market), claim);
+    function test_a_refund_is_not_entered_from_a_purchase() public {
+        malicious.callBack(address(market), abi.encodeCall(market.claimRefund, (imageId)));
         vm.prank(BUYER);
         market.purchase(imageId, address(malicious), PRICE);
         _assertRefused();
-
-        _revoke(imageId);
-        _claim(imageId, BUYER);
-        _assertRefused();
-        vm.assertLe(malicious.balanceOf(BUYER), 10 * PRICE);
-        vm.assertEq(
-            market.getLicence(imageId, BUYER).refunded, malicious.balanceOf(BUYER) - 9 * PRICE
-        );
     }
 
     /// @dev What is open during a purchase does no harm: the price is read by then.

@@ -54,6 +54,7 @@ contract StakingReentrancyAttack is StakingFixture {
                 )
             )
         );
+        registry.grantRole(Roles.STAKING_MANAGER, address(target));
         target.grantRole(Roles.SLASHER, address(token));
         target.grantRole(Roles.SLASHER, address(this));
         target.grantRole(Roles.REPORTER, address(this));

@@ -82,6 +82,11 @@ abstract contract MarketFixture is ServiceFixture {
         market.claimRefund(imageId);
     }
 
+    /// @dev All that the account has, withdrawn or not.
+    function _wealth(address account) internal view returns (uint256) {
+        return token.balanceOf(account) + _balance(account);
+    }
+
     function _balance(address account) internal view returns (uint256) {
         return sales.balanceOf(address(token), account);
     }

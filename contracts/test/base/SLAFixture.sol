@@ -3,14 +3,12 @@ pragma solidity 0.8.37;
 
 import {vm} from "../../script/Vm.sol";
 import {SLAManager} from "../../src/SLAManager.sol";
-import {INodeRegistry} from "../../src/interfaces/INodeRegistry.sol";
 import {ISLAManager} from "../../src/interfaces/ISLAManager.sol";
 import {Roles} from "../../src/libraries/Roles.sol";
 import {
     CreditsDouble,
     JobsDouble,
     PlayToken,
-    RegistryDouble,
     ServiceFixture,
     SlashingDouble
 } from "./ServiceDoubles.sol";
@@ -43,7 +41,6 @@ abstract contract SLAFixture is ServiceFixture {
     uint256 internal constant JOB = 7;
 
     PlayToken internal aleph;
-    RegistryDouble internal registry;
     SlashingDouble internal staking;
     JobsDouble internal jobs;
     CreditsDouble internal payments;
@@ -52,7 +49,6 @@ abstract contract SLAFixture is ServiceFixture {
     function setUp() public virtual {
         vm.warp(1_800_000_000);
         aleph = new PlayToken();
-        registry = new RegistryDouble();
         staking = new SlashingDouble();
         jobs = new JobsDouble();
         payments = new CreditsDouble();
@@ -67,16 +63,14 @@ abstract contract SLAFixture is ServiceFixture {
         for (uint256 i = 0; i < QUORUM + 1; ++i) {
             slas.grantRole(Roles.WITNESS, _witness(i));
         }
-        registry.setOwner(NODE, OWNER);
-        staking.setStake(NODE, 1000 ether, 0);
-        jobs.place(JOB, CUSTOMER, PRICE_PER_HOUR, NODE);
+        staking.setStake(NODE, OWNER, 1000 ether, 0);
+        _place(JOB, NODE, OWNER);
         payments.setOwed(JOB, 1000 ether);
         _fund(OWNER);
     }
 
     function _contracts() internal view returns (ISLAManager.Contracts memory) {
-        return
-            ISLAManager.Contracts(aleph, INodeRegistry(address(registry)), staking, jobs, payments);
+        return ISLAManager.Contracts(aleph, staking, jobs, payments);
     }
 
     function _parameters() internal pure returns (ISLAManager.Parameters memory) {
@@ -103,6 +97,10 @@ abstract contract SLAFixture is ServiceFixture {
             customerBps: CUSTOMER_BPS,
             documentHash: keccak256("document")
         });
+    }
+
+    function _place(uint256 jobId, bytes32 nodeId, address owner) internal {
+        jobs.place(jobId, CUSTOMER, PRICE_PER_HOUR, nodeId, owner);
     }
 
     function _fund(address account) internal {

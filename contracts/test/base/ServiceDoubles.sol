@@ -11,7 +11,6 @@ import {Governed} from "../../src/base/Governed.sol";
 import {IBilledJobs} from "../../src/interfaces/IBilledJobs.sol";
 import {ICredits} from "../../src/interfaces/ICredits.sol";
 import {IJobManager} from "../../src/interfaces/IJobManager.sol";
-import {INodeRegistry} from "../../src/interfaces/INodeRegistry.sol";
 import {ISales} from "../../src/interfaces/ISales.sol";
 import {ISlashing} from "../../src/interfaces/ISlashing.sol";
 import {IStakingManager} from "../../src/interfaces/IStakingManager.sol";
@@ -20,30 +19,23 @@ import {Roles} from "../../src/libraries/Roles.sol";
 // The smallest stand-ins for what these contracts ask of the others: the tests set what they
 // answer and see what they were asked, so that every corner can be reached.
 
-/// @dev Nodes with owners, and nothing else.
-contract RegistryDouble {
-    mapping(bytes32 nodeId => address) private owners;
-
-    function setOwner(bytes32 nodeId, address owner) external {
-        owners[nodeId] = owner;
-    }
-
-    function getNode(bytes32 nodeId) external view returns (INodeRegistry.Node memory node) {
-        node.owner = owners[nodeId];
-    }
-}
-
 /// @dev Jobs that are where the test says.
 contract JobsDouble is IBilledJobs {
     mapping(uint256 jobId => Billing) private billings;
     mapping(uint256 jobId => mapping(uint256 index => Segment)) private segments;
 
-    function place(uint256 jobId, address customer, uint128 pricePerHour, bytes32 nodeId) external {
+    function place(
+        uint256 jobId,
+        address customer,
+        uint128 pricePerHour,
+        bytes32 nodeId,
+        address owner
+    ) external {
         Billing storage billing = billings[jobId];
         billing.customer = customer;
         billing.pricePerHour = pricePerHour;
         billing.status = IJobManager.JobStatus.Running;
-        segments[jobId][billing.segments++].nodeId = nodeId;
+        segments[jobId][billing.segments++] = Segment(nodeId, 0, false, owner);
     }
 
     function setStatus(uint256 jobId, IJobManager.JobStatus status) external {
@@ -89,35 +81,37 @@ contract CreditsDouble is ICredits {
 contract SlashingDouble is ISlashing {
     struct Call {
         bytes32 nodeId;
+        address owner;
         uint256 amount;
         address reporter;
         uint16 reporterBps;
         bytes32 reason;
     }
 
-    mapping(bytes32 nodeId => IStakingManager.StakeInfo) private stakes;
+    mapping(bytes32 nodeId => mapping(address owner => IStakingManager.StakeInfo)) private stakes;
     mapping(bytes32 nodeId => uint256) public delegated;
-    mapping(bytes32 nodeId => uint256) public slashedOf;
+    mapping(address owner => uint256) public slashedOf;
     Call[] private calls;
 
-    function setStake(bytes32 nodeId, uint256 total, uint256 unbonding) external {
-        stakes[nodeId].total = total;
-        stakes[nodeId].unbonding = unbonding;
+    function setStake(bytes32 nodeId, address owner, uint256 total, uint256 unbonding) external {
+        stakes[nodeId][owner].total = total;
+        stakes[nodeId][owner].unbonding = unbonding;
     }
 
     function setDelegated(bytes32 nodeId, uint256 amount) external {
         delegated[nodeId] = amount;
     }
 
-    function slash(
+    function slashOwner(
         bytes32 nodeId,
+        address owner,
         uint256 amount,
         address reporter,
         uint16 reporterBps,
         bytes32 reason
     ) external returns (uint256 slashed, uint256 reporterReward) {
-        calls.push(Call(nodeId, amount, reporter, reporterBps, reason));
-        IStakingManager.StakeInfo storage own = stakes[nodeId];
+        calls.push(Call(nodeId, owner, amount, reporter, reporterBps, reason));
+        IStakingManager.StakeInfo storage own = stakes[nodeId][owner];
         uint256 left = amount;
         uint256 part = left < own.total ? left : own.total;
         (own.total, left) = (own.total - part, left - part);
@@ -126,12 +120,16 @@ contract SlashingDouble is ISlashing {
         part = left < delegated[nodeId] ? left : delegated[nodeId];
         (delegated[nodeId], left) = (delegated[nodeId] - part, left - part);
         slashed = amount - left;
-        slashedOf[nodeId] += slashed;
+        slashedOf[owner] += slashed;
         reporterReward = slashed * reporterBps / 10_000;
     }
 
-    function getStake(bytes32 nodeId) external view returns (IStakingManager.StakeInfo memory) {
-        return stakes[nodeId];
+    function getStakeOf(bytes32 nodeId, address owner)
+        external
+        view
+        returns (IStakingManager.StakeInfo memory)
+    {
+        return stakes[nodeId][owner];
     }
 
     function callCount() external view returns (uint256) {
@@ -173,7 +171,7 @@ contract SalesDouble is ISales {
         uint256 balance = balanceOf[token][seller];
         refunded = amount < balance ? amount : balance;
         balanceOf[token][seller] = balance - refunded;
-        IERC20(token).safeTransfer(buyer, refunded);
+        balanceOf[token][buyer] += refunded;
     }
 
     function withdraw(address token) external {

@@ -86,7 +86,19 @@ abstract contract StorageFixture {
         aleph = new AlephToken(address(this), 500_000_000 ether);
         registry = NodeRegistry(
             _proxy(
-                address(new NodeRegistry()), abi.encodeCall(NodeRegistry.initialize, address(this))
+                address(new NodeRegistry()),
+                abi.encodeCall(
+                    NodeRegistry.initialize,
+                    (
+                        address(this),
+                        INodeRegistry.Parameters({
+                            verifierQuorum: 1,
+                            challengeValidity: 1 hours,
+                            enrolmentWindow: 1 days,
+                            minReleaseVersion: 0
+                        })
+                    )
+                )
             )
         );
         staking = new StakeDouble();

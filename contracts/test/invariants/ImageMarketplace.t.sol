@@ -21,7 +21,6 @@ contract MarketHandler {
     mapping(uint256 imageId => mapping(address buyer => uint256)) public gotBack;
     mapping(uint256 imageId => mapping(address buyer => bool)) public purchased;
     uint256 public spent;
-    uint256 public refunded;
     uint256 public withdrawn;
 
     constructor(ImageMarketplace market, SalesDouble sales, PlayToken token) {
@@ -92,12 +91,11 @@ contract MarketHandler {
         address buyer = account(by);
         uint256 due = MARKET.refundable(imageId, buyer);
         uint256 reach = SALES.balanceOf(address(TOKEN), MARKET.getImage(imageId).publisher);
-        uint256 before = TOKEN.balanceOf(buyer);
+        uint256 before = SALES.balanceOf(address(TOKEN), buyer);
         vm.prank(buyer);
         (bool succeeded,) = address(MARKET).call(abi.encodeCall(MARKET.claimRefund, (imageId)));
         vm.assertTrue(succeeded == (due != 0 && reach != 0));
-        gotBack[imageId][buyer] += TOKEN.balanceOf(buyer) - before;
-        refunded += TOKEN.balanceOf(buyer) - before;
+        gotBack[imageId][buyer] += SALES.balanceOf(address(TOKEN), buyer) - before;
     }
 
     function withdraw(uint256 by) external {
@@ -138,13 +136,13 @@ contract ImageMarketplaceInvariants is MarketFixture {
         targets[0] = address(handler);
     }
 
-    /// @dev What buyers paid is with those who share in it, the treasury, or the buyers again.
+    /// @dev What buyers paid is with those who share in it, with the treasury, or withdrawn.
     function invariant_the_parts_are_the_prices() external view {
         uint256 owed = sales.fees(address(token));
         for (uint256 i = 0; i < handler.ACCOUNTS(); ++i) {
             owed += _balance(handler.account(i));
         }
-        vm.assertEq(handler.spent(), owed + handler.withdrawn() + handler.refunded());
+        vm.assertEq(handler.spent(), owed + handler.withdrawn());
         vm.assertEq(token.balanceOf(address(sales)), owed);
         vm.assertEq(token.balanceOf(address(market)), 0);
     }
