@@ -20,7 +20,10 @@
 //! Devices: disks, network cards on taps, random bytes, a serial console, a power button. Disks
 //! and cards can be held to rate limits, which [`control::Request::SetLimit`] changes.
 //!
-//! What it does not do: snapshots, confinement of itself, and any knowledge of jobs.
+//! Before the guest's first instruction the process gives up what it no longer needs: capabilities,
+//! file systems, networks, and in each thread the system calls that are not in its table.
+//!
+//! What it does not do: snapshots, namespaces of its own, and any knowledge of jobs.
 
 #![deny(unsafe_code)]
 
@@ -30,6 +33,8 @@ pub mod status;
 
 #[cfg(feature = "monitor")]
 mod arch;
+#[cfg(feature = "monitor")]
+mod confine;
 #[cfg(feature = "monitor")]
 pub mod devices;
 #[cfg(feature = "monitor")]

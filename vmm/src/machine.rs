@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::time::Instant;
 
 use kvm_ioctls::{Cap, IoEventAddress, Kvm, NoDatamatch, VmFd};
 use rustix::fs::OFlags;
 use vmm_sys_util::eventfd::EventFd;
 
+use crate::confine::{Confinement, Role};
 use crate::control::{Exit, Limited, RateLimit};
 use crate::devices::MsiMessage;
 use crate::devices::bus::Bus;
@@ -129,6 +130,8 @@ fn build_and_run(parts: Parts, status: &Arc<status::Writer>) -> Result<(Exit, St
         parts;
     control.as_ref().map_or(Ok(()), check_control)?;
     let kvm = open_kvm()?;
+    // Everything is open: from here on, threads and files are this machine's.
+    let confinement = Confinement::of_process()?;
     let vm = Arc::new(create_vm(&kvm)?);
     let memory = memory::allocate(u64::from(memory_mib) << 20)?;
     memory::register(&vm, &memory)?;
@@ -138,7 +141,7 @@ fn build_and_run(parts: Parts, status: &Arc<status::Writer>) -> Result<(Exit, St
     let interrupts = arch::Interrupts::new(vm.clone())?;
     let mut pci = PciBus::default();
     let limits = Limits::new(&disks, &cards);
-    for (index, device) in devices(disks, cards, &limits)?.into_iter().enumerate() {
+    for (index, device) in devices(disks, cards, &limits, &confinement)?.into_iter().enumerate() {
         let function = virtio_function(device, index, &vm, &memory, &interrupts, status)?;
         pci.add(Box::new(function));
     }
@@ -152,10 +155,14 @@ fn build_and_run(parts: Parts, status: &Arc<status::Writer>) -> Result<(Exit, St
         arch::set_up_vcpu(&kvm, &vcpu, id, vcpus, entry)?;
         processors.push((id, vcpu));
     }
-    status.set_running();
+    let start = Arc::new(Barrier::new(processors.len() + 1));
     for (id, processor) in processors {
-        vcpu::spawn(id, processor, shared.clone())?;
+        vcpu::spawn(id, processor, shared.clone(), confinement.clone(), start.clone())?;
     }
+    confinement.of_thread(Role::Main)?;
+    status.set_running();
+    // No guest instruction before every thread is confined.
+    start.wait();
     Server { shared, control, signals, vcpus, memory_mib, started }.run()
 }
 
@@ -194,18 +201,22 @@ fn devices(
     disks: Vec<DiskPart>,
     cards: Vec<CardPart>,
     limits: &Limits,
+    confinement: &Confinement,
 ) -> Result<Vec<Box<dyn VirtioDevice>>, Error> {
     let mut devices: Vec<Box<dyn VirtioDevice>> = Vec::new();
     for (index, (disk, limit)) in disks.into_iter().zip(&limits.disks).enumerate() {
         let DiskPart { file, read_only, serial, .. } = disk;
         let name = format!("disk{index}");
-        devices.push(Box::new(Block::new(name, file, read_only, &serial, limit.clone())?));
+        let limit = limit.clone();
+        let block = Block::new(name, file, read_only, &serial, limit, confinement)?;
+        devices.push(Box::new(block));
     }
     for (index, (card, limits)) in cards.into_iter().zip(&limits.cards).enumerate() {
         let name = format!("net{index}");
-        devices.push(Box::new(Net::new(name, card.tap, card.mac, limits.clone())?));
+        let net = Net::new(name, card.tap, card.mac, limits.clone(), confinement)?;
+        devices.push(Box::new(net));
     }
-    devices.push(Box::new(Entropy::default()));
+    devices.push(Box::new(Entropy::new(confinement)?));
     Ok(devices)
 }
 

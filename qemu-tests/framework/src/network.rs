@@ -164,10 +164,10 @@ impl LocalNetwork {
         Ok(network)
     }
 
-    /// What only a network's founders can do: gas for the operator, tokens for the owner, and the
-    /// role that lets the node assign jobs.
+    /// What only a network's founders can do: gas for the operator, tokens for owner and
+    /// customer, and the role that lets the node assign jobs.
     async fn endow(&self, operator: Address) -> Result<()> {
-        let [administrator, owner, _] = DEV_ACCOUNTS;
+        let [administrator, owner, customer] = DEV_ACCOUNTS;
         let signer: PrivateKeySigner = administrator.key.parse()?;
         let provider = ProviderBuilder::new()
             .wallet(EthereumWallet::from(signer))
@@ -180,7 +180,9 @@ impl LocalNetwork {
         let role = keccak256("SCHEDULER_ROLE");
         let tokens: U256 = parse_ether(STAKE_ALEPH)?;
         provider.send_transaction(gas).await?.watch().await?;
-        token.transfer(owner.address.parse()?, tokens).send().await?.watch().await?;
+        for account in [owner, customer] {
+            token.transfer(account.address.parse()?, tokens).send().await?.watch().await?;
+        }
         jobs.grantRole(role, operator).send().await?.watch().await?;
         Ok(())
     }

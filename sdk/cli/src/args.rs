@@ -172,6 +172,11 @@ pub(crate) enum InstanceCommand {
         #[arg(long, short)]
         follow: bool,
     },
+    /// Have paid what a machine owes by now; anyone may.
+    Settle {
+        /// The job.
+        job: JobId,
+    },
     /// Show one machine, as the chain and its node see it.
     Show {
         /// The job.
@@ -201,6 +206,12 @@ pub(crate) struct CreateArguments {
     /// Size of the first disk in MiB.
     #[arg(long, default_value_t = 1024)]
     pub(crate) disk: u64,
+    /// What an hour is worth to you, in ALEPH; paid for the time that the node proves.
+    #[arg(long, default_value = "0")]
+    pub(crate) price_per_hour: String,
+    /// For how many hours the payment contract is allowed to take the price.
+    #[arg(long, default_value_t = 24)]
+    pub(crate) funded_hours: u32,
     /// Wait until the machine runs.
     #[arg(long)]
     pub(crate) wait: bool,

@@ -4,9 +4,12 @@ use std::{fmt::Display, time::Duration};
 
 use aleph_contracts::{
     AddressBook, AlephToken, JobManager, JobStatus as ChainJobStatus, NodeRegistry, NodeStatus,
-    StakeInfo, StakingManager,
+    PaymentManager, StakeInfo, StakingManager,
 };
-use aleph_types::{Address, Digest, JobId, JobStatus, NodeId, Resources, job::Job};
+use aleph_types::{
+    Address, Digest, JobId, JobStatus, NodeId, Resources,
+    job::{Job, JobTerms},
+};
 use alloy::{
     contract::{CallBuilder, CallDecoder},
     network::EthereumWallet,
@@ -132,8 +135,15 @@ impl ChainReader {
                 memory_mib: job.resources.memoryMib,
                 disk_mib: job.resources.diskMib,
             },
+            terms: JobTerms {
+                price_per_hour: job.pricePerHour,
+                token: (!job.token.is_zero()).then(|| Address(job.token.into_array())),
+                gpus: job.resources.gpuCount,
+                attested_within_s: job.attestedWithin,
+            },
             created_at_s: job.createdAt,
             last_heartbeat_s: job.lastHeartbeat,
+            accrued_s: job.accruedSeconds,
             reason: job.reason,
         })
     }
@@ -149,6 +159,12 @@ impl ChainReader {
     pub async fn balance(&self, account: Address) -> Result<U256, SdkError> {
         let token = AlephToken::new(self.contracts.aleph, &self.provider);
         token.balanceOf(account.0.into()).call().await.map_err(chain_error)
+    }
+
+    /// What a job owes by now, in the smallest unit of its token.
+    pub async fn due_of(&self, id: JobId) -> Result<U256, SdkError> {
+        let payments = PaymentManager::new(self.contracts.payment_manager, &self.provider);
+        payments.dueOf(U256::from(id.0)).call().await.map_err(chain_error)
     }
 
     pub(crate) fn contracts(&self) -> &AddressBook {

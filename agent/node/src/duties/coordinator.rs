@@ -265,7 +265,10 @@ const JOBS_PER_LOOK: usize = 512;
 #[cfg(test)]
 mod tests {
     use aleph_chain::{AttestationKey, NodeStatus, NodeType, Stake};
-    use aleph_types::{Address, Digest, JobStatus, job::Job};
+    use aleph_types::{
+        Address, Digest, JobStatus,
+        job::{Job, JobTerms},
+    };
 
     use super::*;
 
@@ -288,6 +291,7 @@ mod tests {
             attestation_key: AttestationKey { x: [0; 32], y: [0; 32] },
             metadata: String::new(),
             region: String::new(),
+            attested_at_s: 0,
             stake: Stake::default(),
         };
         let job = |(number, vcpus): &(u64, u32)| Job {
@@ -297,8 +301,10 @@ mod tests {
             node: None,
             status: JobStatus::Created,
             resources: resources(*vcpus),
+            terms: JobTerms::default(),
             created_at_s: 0,
             last_heartbeat_s: 0,
+            accrued_s: 0,
             reason: String::new(),
         };
         let mut view = ChainView::unread(NODE);

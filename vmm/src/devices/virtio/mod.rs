@@ -72,7 +72,7 @@ pub(crate) struct ActiveQueue {
     /// The queue, checked to lie in the guest's memory.
     pub(crate) queue: Queue,
     /// Fires when the driver has added to it.
-    pub(crate) notify: EventFd,
+    pub(crate) notify: Arc<EventFd>,
 }
 
 /// The way from a device's threads to its driver.

@@ -21,6 +21,7 @@ use super::{
     worker::Worker,
 };
 use crate::Error;
+use crate::confine::Confinement;
 
 const DEVICE_TYPE: u16 = 2;
 /// Mass storage, none of the old kinds.
@@ -40,10 +41,9 @@ const CONFIG_SEGMENTS_MAX_OFFSET: usize = 12;
 
 /// The device.
 pub(crate) struct Block {
-    name: String,
     image: Arc<Image>,
-    limit: SharedLimit,
-    worker: Option<Worker>,
+    throttle: Arc<Throttle>,
+    worker: Worker,
 }
 
 impl Block {
@@ -54,10 +54,12 @@ impl Block {
         read_only: bool,
         serial: &str,
         limit: SharedLimit,
+        confinement: &Confinement,
     ) -> Result<Block, Error> {
         let image = Image::new(file, read_only, serial)
             .map_err(|reason| Error::Disk { name: name.clone(), reason })?;
-        Ok(Block { name, image: Arc::new(image), limit, worker: None })
+        let worker = Worker::new(&name, confinement)?;
+        Ok(Block { image: Arc::new(image), throttle: Arc::new(Throttle::new(limit)?), worker })
     }
 }
 
@@ -98,15 +100,14 @@ impl VirtioDevice for Block {
             return Err(Error::Guest("a disk's driver is ready without a queue"));
         };
         let image = self.image.clone();
-        let throttle = Throttle::new(self.limit.clone())?;
+        let throttle = self.throttle.clone();
         let server = Server { image, memory, queue, throttle, interrupt: interrupt.clone() };
-        self.worker = Some(Worker::spawn(&self.name, interrupt, server)?);
+        self.worker.serve(server, interrupt);
         Ok(())
     }
 
     fn reset(&mut self) {
-        // Dropping it ends the thread after the request it is at.
-        self.worker = None;
+        self.worker.stop();
     }
 }
 
@@ -117,7 +118,14 @@ mod tests {
     fn block(size_bytes: u64, read_only: bool) -> Result<Block, Error> {
         let file = tempfile::tempfile().unwrap();
         file.set_len(size_bytes).unwrap();
-        Block::new("disk0".into(), file, read_only, "root", SharedLimit::default())
+        Block::new(
+            "disk0".into(),
+            file,
+            read_only,
+            "root",
+            SharedLimit::default(),
+            &Confinement::none(),
+        )
     }
 
     #[test]

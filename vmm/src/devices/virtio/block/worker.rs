@@ -28,7 +28,7 @@ pub(super) struct Server {
     pub(super) image: Arc<Image>,
     pub(super) memory: GuestMemory,
     pub(super) queue: ActiveQueue,
-    pub(super) throttle: Throttle,
+    pub(super) throttle: Arc<Throttle>,
     pub(super) interrupt: Interrupt,
 }
 

@@ -14,6 +14,7 @@ use super::{
     Activation, ActiveQueue, FEATURE_EVENT_INDEX, FEATURE_INDIRECT_DESCRIPTORS, FEATURE_VERSION_1,
     Interrupt, VirtioDevice, broken_queue,
 };
+use crate::confine::Confinement;
 use crate::memory::GuestMemory;
 use crate::status::Counter;
 use crate::{Error, event};
@@ -26,9 +27,15 @@ const QUEUE_SIZE: u16 = 16;
 const ANSWER_SIZE_BYTES_MAX: usize = 4096;
 
 /// The device.
-#[derive(Default)]
 pub(crate) struct Entropy {
-    worker: Option<Worker>,
+    worker: Worker,
+}
+
+impl Entropy {
+    /// A device with its thread.
+    pub(crate) fn new(confinement: &Confinement) -> Result<Entropy, Error> {
+        Ok(Entropy { worker: Worker::new("entropy", confinement)? })
+    }
 }
 
 impl VirtioDevice for Entropy {
@@ -58,12 +65,12 @@ impl VirtioDevice for Entropy {
             return Err(Error::Guest("an entropy driver is ready without a queue"));
         };
         let server = Server { memory, queue, interrupt: interrupt.clone() };
-        self.worker = Some(Worker::spawn("entropy", interrupt, server)?);
+        self.worker.serve(server, interrupt);
         Ok(())
     }
 
     fn reset(&mut self) {
-        self.worker = None;
+        self.worker.stop();
     }
 }
 

@@ -20,6 +20,7 @@ use super::{
     config_bytes,
 };
 use crate::Error;
+use crate::confine::Confinement;
 
 const DEVICE_TYPE: u16 = 1;
 /// An Ethernet controller.
@@ -55,11 +56,11 @@ pub(crate) struct Limits {
 
 /// The device.
 pub(crate) struct Net {
-    name: String,
     mac: [u8; 6],
     tap: Arc<Tap>,
-    limits: Limits,
-    worker: Option<Worker>,
+    receive: Arc<Throttle>,
+    send: Arc<Throttle>,
+    worker: Worker,
 }
 
 impl Net {
@@ -69,27 +70,40 @@ impl Net {
         file: File,
         mac: [u8; 6],
         limits: Limits,
+        confinement: &Confinement,
     ) -> Result<Net, Error> {
-        Ok(Net { name, mac, tap: Arc::new(Tap::new(file)?), limits, worker: None })
+        Net::on(Tap::new(file)?, &name, mac, limits, confinement)
     }
 
     #[cfg(test)]
     pub(super) fn on_packets(file: File, mac: [u8; 6], limits: Limits) -> Net {
-        let tap = Arc::new(Tap::from_packets(file));
-        Net { name: "net0".into(), mac, tap, limits, worker: None }
+        Net::on(Tap::from_packets(file), "net0", mac, limits, &Confinement::none()).unwrap()
     }
 
-    fn set_offloads(&self, features: u64) {
-        let agreed = |feature| features & feature != 0;
-        let offloads = Offloads {
-            checksum: agreed(FEATURE_GUEST_CHECKSUM),
-            tso4: agreed(FEATURE_GUEST_TSO4),
-            tso6: agreed(FEATURE_GUEST_TSO6),
-        };
-        if let Err(error) = self.tap.set_offloads(offloads) {
-            // The kernel then does the work itself: slower, and right all the same.
-            crate::report::report(format_args!("{}: no offloads: {error}", self.name));
-        }
+    fn on(
+        tap: Tap,
+        name: &str,
+        mac: [u8; 6],
+        limits: Limits,
+        confinement: &Confinement,
+    ) -> Result<Net, Error> {
+        Ok(Net {
+            mac,
+            tap: Arc::new(tap),
+            receive: Arc::new(Throttle::new(limits.receive)?),
+            send: Arc::new(Throttle::new(limits.send)?),
+            worker: Worker::new(name, confinement)?,
+        })
+    }
+}
+
+/// What the driver takes over from the host.
+fn offloads(features: u64) -> Offloads {
+    let agreed = |feature| features & feature != 0;
+    Offloads {
+        checksum: agreed(FEATURE_GUEST_CHECKSUM),
+        tso4: agreed(FEATURE_GUEST_TSO4),
+        tso6: agreed(FEATURE_GUEST_TSO6),
     }
 }
 
@@ -129,7 +143,6 @@ impl VirtioDevice for Net {
         let Ok([Some(receive), Some(transmit)]) = <[_; 2]>::try_from(queues) else {
             return Err(Error::Guest("a network driver is ready without its queues"));
         };
-        self.set_offloads(features);
         let segmented = features & (FEATURE_GUEST_TSO4 | FEATURE_GUEST_TSO6) != 0;
         let framing = Framing {
             merged: features & FEATURE_MERGED_BUFFERS != 0,
@@ -141,15 +154,16 @@ impl VirtioDevice for Net {
         };
         let cable = Cable {
             tap: self.tap.clone(),
-            receive: Throttle::new(self.limits.receive.clone())?,
-            send: Throttle::new(self.limits.send.clone())?,
+            offloads: offloads(features),
+            receive: self.receive.clone(),
+            send: self.send.clone(),
         };
         let server = Server::new(cable, memory, receive, transmit, framing, interrupt.clone());
-        self.worker = Some(Worker::spawn(&self.name, interrupt, server)?);
+        self.worker.serve(server, interrupt);
         Ok(())
     }
 
     fn reset(&mut self) {
-        self.worker = None;
+        self.worker.stop();
     }
 }

@@ -10,13 +10,14 @@ use virtio_queue::{Queue, QueueOwnedT, QueueT};
 use vm_memory::{Bytes, GuestAddress};
 
 use super::posted::{Filled, Posted, piece};
-use super::tap::Tap;
+use super::tap::{Offloads, Tap};
 use super::{FRAME_SIZE_BYTES_MAX, HEADER_SIZE_BYTES, QUEUE_SIZE, RECEIVE, TRANSMIT};
 use crate::devices::virtio::chain::{Buffers, Segment, total_size_bytes};
 use crate::devices::virtio::throttle::Throttle;
 use crate::devices::virtio::worker::{Service, Stop};
 use crate::devices::virtio::{ActiveQueue, Interrupt, broken_queue};
 use crate::memory::GuestMemory;
+use crate::report::report;
 use crate::status::Counter;
 use crate::{Error, event};
 
@@ -28,8 +29,9 @@ const BUFFER_COUNT_OFFSET: u64 = 10;
 /// The way to the host's network.
 pub(super) struct Cable {
     pub(super) tap: Arc<Tap>,
-    pub(super) receive: Throttle,
-    pub(super) send: Throttle,
+    pub(super) offloads: Offloads,
+    pub(super) receive: Arc<Throttle>,
+    pub(super) send: Arc<Throttle>,
 }
 
 /// Serves both queues of a card.
@@ -74,6 +76,13 @@ enum Turn {
 }
 
 impl Service for Server {
+    fn start(&mut self) {
+        if let Err(error) = self.cable.tap.set_offloads(self.cable.offloads) {
+            // The kernel then does the work itself: slower, and right all the same.
+            report(format_args!("a card has no offloads: {error}"));
+        }
+    }
+
     fn wake_ups(&self) -> Vec<BorrowedFd<'_>> {
         vec![
             event::borrow(&self.receive.notify),
@@ -199,7 +208,7 @@ impl Server {
                 }
                 Err(error) => {
                     // The tap is gone or down; it wakes us when it is back.
-                    crate::report::report(format_args!("a tap gives no frames: {error}"));
+                    report(format_args!("a tap gives no frames: {error}"));
                     return Ok(Turn::Finished);
                 }
             }

@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use proptest::prelude::*;
 
 use super::*;
+use crate::confine::Confinement;
 use crate::control::RateLimit;
 use crate::devices::virtio::block::Block;
 use crate::devices::virtio::throttle::SharedLimit;
@@ -51,7 +52,8 @@ impl DiskDriver {
         let disk = tempfile::tempfile().unwrap();
         disk.set_len(1 << 20).unwrap();
         let file = disk.try_clone().unwrap();
-        let block = Block::new("disk0".into(), file, false, "serial", limit).unwrap();
+        let block =
+            Block::new("disk0".into(), file, false, "serial", limit, &Confinement::none()).unwrap();
         DiskDriver { driver: Driver::new(block, 0), disk }
     }
 

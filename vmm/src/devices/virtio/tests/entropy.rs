@@ -1,12 +1,13 @@
 //! A driver that wants random bytes.
 
 use super::*;
+use crate::confine::Confinement;
 use crate::devices::virtio::entropy::Entropy;
 use crate::status::Counter;
 
 #[test]
 fn requests_are_filled_up_to_a_page_and_differ() {
-    let mut driver = Driver::new(Entropy::default(), 0);
+    let mut driver = Driver::new(Entropy::new(&Confinement::none()).unwrap(), 0);
     let chain = [Descriptor(DATA, 32, NEXT | WRITE, 1), Descriptor(DATA + 0x1000, 32, WRITE, 0)];
     driver.descriptors(DESCRIPTORS, &chain);
     driver.publish(0);
@@ -29,7 +30,7 @@ fn requests_are_filled_up_to_a_page_and_differ() {
 
 #[test]
 fn a_request_without_room_is_answered_with_nothing() {
-    let mut driver = Driver::new(Entropy::default(), 0);
+    let mut driver = Driver::new(Entropy::new(&Confinement::none()).unwrap(), 0);
     driver.descriptors(DESCRIPTORS, &[Descriptor(DATA, 32, 0, 0)]);
     driver.publish(0);
     assert!(driver.settle());
@@ -38,7 +39,7 @@ fn a_request_without_room_is_answered_with_nothing() {
 
 #[test]
 fn a_hostile_request_stops_the_device_until_it_is_reset() {
-    let mut driver = Driver::new(Entropy::default(), 0);
+    let mut driver = Driver::new(Entropy::new(&Confinement::none()).unwrap(), 0);
     driver.descriptors(DESCRIPTORS, &[Descriptor(u64::MAX - 8, 32, WRITE, 0)]);
     driver.publish(0);
     assert!(!driver.settle());
