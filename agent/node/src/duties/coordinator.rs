@@ -1,6 +1,7 @@
 //! The coordinator's part: jobs that wait for a node get one, or a reason.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     io::Read,
     sync::Arc,
@@ -170,18 +171,22 @@ impl Desk {
         for job in self.turn(view) {
             let occupied = occupied(job.resources);
             let request = Request { job: job.id, resources: occupied, region: None };
-            let (node, order) = match place(&request, &nodes, seed) {
+            let placement = candidates(job, &nodes, view).and_then(|candidates| {
+                place(&request, &candidates, seed)
+                    .map_err(|unplaceable| in_words(&unplaceable, &job.resources))
+            });
+            let (node, order) = match placement {
                 Ok(placement) => {
                     let chosen = nodes.iter_mut().filter(|node| node.id == placement.node);
                     chosen.for_each(|node| node.reserved = sum(node.reserved, occupied));
                     (Some(placement.node), Order::Assign(placement))
                 }
-                Err(unplaceable) => {
+                Err(reason) => {
                     let since = *self.waiting.entry(job.id).or_insert(now);
                     if now.duration_since(since) < self.patience {
                         continue;
                     }
-                    (None, Order::Fail(in_words(&unplaceable, &job.resources)))
+                    (None, Order::Fail(reason))
                 }
             };
             self.ordered.insert(job.id, Ordered { at: now, node, occupied });
@@ -229,6 +234,31 @@ impl Desk {
             |node: &&NodeRecord| node.last_heartbeat_s.saturating_add(HEARTBEAT_STALE_S) >= head_s;
         view.active_nodes().filter(is_alive).filter_map(state).collect()
     }
+}
+
+/// The nodes that meet what a job asks for besides room, or why none does.
+fn candidates<'a>(
+    job: &Job,
+    nodes: &'a [NodeState],
+    view: &ChainView,
+) -> Result<Cow<'a, [NodeState]>, String> {
+    if job.terms.gpus != 0 {
+        return Err("it asks for graphics processors, and no node has any to give".to_owned());
+    }
+    let within_s = job.terms.attested_within_s;
+    if within_s == 0 {
+        return Ok(Cow::Borrowed(nodes));
+    }
+    let head_s = view.head.map_or(0, |head| head.timestamp_s);
+    let attested = |node: &&NodeState| {
+        let at_s = view.nodes.get(&node.id).map_or(0, |node| node.attested_at_s);
+        at_s != 0 && at_s.saturating_add(within_s) >= head_s
+    };
+    let attested: Vec<_> = nodes.iter().filter(attested).cloned().collect();
+    if attested.is_empty() {
+        return Err(format!("no active node was attested on the chain within {within_s} s"));
+    }
+    Ok(Cow::Owned(attested))
 }
 
 fn is_open(job: &Job) -> bool {
@@ -316,6 +346,33 @@ mod tests {
     fn capacities() -> BTreeMap<NodeId, Resources> {
         let capacity = Resources { vcpus: 2, memory_mib: 4096, disk_mib: 40_960 };
         BTreeMap::from([(NODE, capacity)])
+    }
+
+    #[test]
+    fn wishes_besides_room_choose_among_nodes_or_end_the_job() {
+        let mut view = view(&[(1, 1), (2, 1)]);
+        for (job, terms) in [
+            (1, JobTerms { gpus: 1, ..JobTerms::default() }),
+            (2, JobTerms { attested_within_s: 60, ..JobTerms::default() }),
+        ] {
+            view.jobs.get_mut(&JobId(job)).unwrap().terms = terms;
+        }
+        let mut desk = Desk::new(Duration::ZERO);
+        let orders = desk.decide(&view, &capacities(), [0; 32], Instant::now());
+        let reasons: Vec<_> = orders
+            .iter()
+            .map(|(_, order)| match order {
+                Order::Fail(reason) => reason.as_str(),
+                Order::Assign(_) => "assigned",
+            })
+            .collect();
+        assert!(reasons[0].contains("graphics"), "{reasons:?}");
+        assert!(reasons[1].contains("attested"), "{reasons:?}");
+
+        view.nodes.get_mut(&NODE).unwrap().attested_at_s = 1;
+        let mut desk = Desk::new(Duration::ZERO);
+        let orders = desk.decide(&view, &capacities(), [0; 32], Instant::now());
+        assert!(matches!(orders[1].1, Order::Assign(_)), "{orders:?}");
     }
 
     #[test]
