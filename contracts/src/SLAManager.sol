@@ -378,16 +378,14 @@ contract SLAManager is ISLAManager, Governed, ReentrancyGuardTransient {
         Terms storage terms = $.slas[attachment.slaId];
         require(period < terms.periods, NoSuchPeriod(attachmentId, period));
 
-        uint64 start = attachment.attachedAt + terms.period * period;
-        uint64 end = start + terms.period;
-        if (attachment.closedAt != 0 && attachment.closedAt < end) {
-            require(start < attachment.closedAt, NoSuchPeriod(attachmentId, period));
-            end = attachment.closedAt;
-        }
-        _checkTime(end, uint256(end) + $.parameters.reportWindow);
+        uint256 start = attachment.attachedAt + uint256(terms.period) * period;
+        bool hasBegun = attachment.closedAt == 0 || start < attachment.closedAt;
+        require(hasBegun, NoSuchPeriod(attachmentId, period));
+        uint256 end = start + terms.period;
+        _checkTime(end, end + $.parameters.reportWindow);
         require(
-            downtime > terms.downtimeMax && downtime <= end - start,
-            NotAViolation(downtime, terms.downtimeMax + 1, end - start)
+            downtime > terms.downtimeMax && downtime <= terms.period,
+            NotAViolation(downtime, terms.downtimeMax + 1, terms.period)
         );
     }
 

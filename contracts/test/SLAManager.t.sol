@@ -298,32 +298,31 @@ contract SLAManagerTest is SLAFixture {
         slas.reportViolation(id, 0, DOWNTIME_S, 0);
     }
 
-    function test_the_period_that_a_move_cuts_short_counts() public {
+    /// @dev Nobody is rid of the terms by failing the job.
+    function test_the_period_in_which_the_job_ends_counts_whole_and_is_the_last() public {
         uint256 id = _attached();
-        _skip(PERIOD_S + 2 * DOWNTIME_S);
-        _place(JOB, OTHER_NODE, OWNER);
+        uint256 attachedAt = block.timestamp;
+        _skip(PERIOD_S + 1);
+        jobs.setStatus(JOB, IJobManager.JobStatus.Failed);
         slas.closeSla(id);
-        uint64 longest = 2 * DOWNTIME_S;
         vm.startPrank(_witness(0));
         vm.expectRevert(
-            abi.encodeWithSelector(
-                ISLAManager.NotAViolation.selector, longest + 1, DOWNTIME_MAX_S + 1, longest
-            )
+            _wrongTime(attachedAt + 2 * PERIOD_S, attachedAt + 2 * PERIOD_S + REPORT_WINDOW_S)
         );
-        slas.reportViolation(id, 1, longest + 1, EVIDENCE);
-        slas.reportViolation(id, 1, longest, EVIDENCE);
-        // The whole one before it still does; none after it does.
+        slas.reportViolation(id, 1, PERIOD_S - 1, EVIDENCE);
+        vm.warp(attachedAt + 3 * PERIOD_S);
         slas.reportViolation(id, 0, PERIOD_S, EVIDENCE);
-        _skip(PERIOD_S);
+        slas.reportViolation(id, 1, PERIOD_S - 1, EVIDENCE);
         vm.expectRevert(abi.encodeWithSelector(ISLAManager.NoSuchPeriod.selector, id, 2));
-        slas.reportViolation(id, 2, DOWNTIME_S, EVIDENCE);
+        slas.reportViolation(id, 2, PERIOD_S, EVIDENCE);
     }
 
-    function test_a_period_that_begins_at_the_end_has_no_length() public {
+    function test_a_period_that_would_begin_at_the_end_does_not() public {
         uint256 id = _attached();
         _skip(PERIOD_S);
         jobs.setStatus(JOB, IJobManager.JobStatus.Completed);
         slas.closeSla(id);
+        _skip(PERIOD_S);
         vm.expectRevert(abi.encodeWithSelector(ISLAManager.NoSuchPeriod.selector, id, 1));
         vm.prank(_witness(0));
         slas.reportViolation(id, 1, DOWNTIME_S, EVIDENCE);

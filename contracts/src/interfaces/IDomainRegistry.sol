@@ -9,16 +9,20 @@ pragma solidity 0.8.37;
 /// gain in front of somebody else's claim, and no claim ever stands in another's way.
 ///
 /// ```
-///   registerDomain ──▶ claimed ──▶ verify by a quorum ──┐     └──(claimValidity)──▶ void
-///                                                       │
-///        ┌──── the name is free ────────────────────────┤
-///        ▼                                              │
-///       Live ──(validityPeriod)──▶ Grace ──(gracePeriod)──▶ Free
-///        ▲                           │                  │    ▲
-///        ├──── the claimant owns it ─┴──────────────────┤    │ releaseDomain, at any time
-///        │                                              │    │
-///        └──── (contestPeriod) settleContest ◀── contested ◀─┘ another one owns it
+///   a claim     registerDomain ──▶ pending ──▶ used, when a quorum has verified it
+///                                     └─(claimValidity)─▶ void
+///
+///   a name      Free ──▶ Live ──(validityPeriod)──▶ Grace ──(gracePeriod)──▶ Free
+///                 a claim  ▲                          │
+///                 is used  └── one of the owner's is ─┘
+///
+///   a contest   one of somebody else's is used while the name is not free ──▶ contested
+///                 ├── one that the owner makes after that is used ──▶ over
+///                 ├─(contestPeriod)─▶ settleContest ──▶ Live, and the contender's
+///                 └─(validityPeriod)─▶ void
 /// ```
+///
+/// `releaseDomain` leads from every state to `Free`.
 ///
 /// A claim that is verified is used up: to keep a name, its owner claims it again. While in grace a
 /// name points to nothing and can still be kept. When somebody else verifies a claim to a name

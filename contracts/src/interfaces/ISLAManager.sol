@@ -150,7 +150,7 @@ interface ISLAManager {
         uint256 indexed attachmentId, uint256 indexed jobId, uint256 indexed slaId, bytes32 nodeId
     );
 
-    /// @notice The job left the node or ended; there will be no more violations from now on.
+    /// @notice The job left the node or ended; no period begins from now on.
     event SlaClosed(uint256 indexed attachmentId);
 
     /// @notice A witness reported a violation.
@@ -270,13 +270,15 @@ interface ISLAManager {
     function withdrawOffer(uint256 jobId) external;
 
     /// @notice Ends an agreement whose job has left the node, is stopping or has ended. Anyone may
-    /// call. The period that it cuts short counts, as far as it went.
+    /// call. No period begins after that.
+    /// @dev The one that has begun counts whole, or an owner would fail the job to be rid of the
+    /// terms. A job that its customer stopped is not down: that is for the witnesses to tell.
     function closeSla(uint256 attachmentId) external;
 
     /// @notice Says that a job was down for longer than a period allows. WITNESS_ROLE only; counts
     /// once `witnessQuorum` witnesses have said the very same, within `reportWindow` of its end.
     /// @param period Counted from 0.
-    /// @param downtime For how long it was down within the period, in seconds.
+    /// @param downtime For how long of the period it was not up and should have been, in seconds.
     /// @param evidenceHash Hash of what the witnesses measured.
     function reportViolation(
         uint256 attachmentId,
