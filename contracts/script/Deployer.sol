@@ -172,7 +172,6 @@ abstract contract Deployer {
     {
         ISLAManager.Contracts memory contracts = ISLAManager.Contracts({
             token: all.aleph,
-            registry: all.nodeRegistry,
             staking: ISlashing(address(all.stakingManager)),
             jobs: IBilledJobs(address(all.jobManager)),
             payments: ICredits(address(all.paymentManager))

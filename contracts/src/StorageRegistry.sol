@@ -114,37 +114,55 @@ contract StorageRegistry is IStorageRegistry, Governed, ReentrancyGuardTransient
         );
 
         (commitment.nodeId, commitment.content) = (nodeId, content);
-        uint64 startsAt = _setTerms(commitmentId, commitment, offer);
-        commitment.startsAt = startsAt;
+        address owner = _setTerms(commitmentId, commitment, offer);
+        commitment.startsAt = commitment.versionStartsAt;
         $.commitmentsOf[nodeId].add(commitmentId);
         $.replicasOf[content].add(commitmentId);
 
         emit Committed(
-            commitmentId, nodeId, content, commitment.version, offer, startsAt, commitment.endsAt
+            commitmentId,
+            nodeId,
+            content,
+            commitment.version,
+            owner,
+            offer,
+            commitment.startsAt,
+            commitment.endsAt
         );
     }
 
     /// @inheritdoc IStorageRegistry
     function renew(bytes32 commitmentId, Offer calldata offer) external whenNotPaused {
-        StorageRegistryStorage storage $ = _storage();
-        Commitment storage commitment = $.commitments[commitmentId];
+        Commitment storage commitment = _storage().commitments[commitmentId];
         require(_isInForce(commitment), CommitmentNotInForce(commitmentId));
-        uint64 latestStartsAt = $.terms[commitmentId][commitment.version].startsAt;
+        uint64 latestStartsAt = commitment.versionStartsAt;
         require(block.timestamp >= latestStartsAt, ChangePending(commitmentId, latestStartsAt));
 
-        uint64 startsAt = _setTerms(commitmentId, commitment, offer);
+        address owner = _setTerms(commitmentId, commitment, offer);
 
         emit CommitmentRenewed(
-            commitmentId, commitment.nodeId, commitment.version, offer, startsAt, commitment.endsAt
+            commitmentId,
+            commitment.nodeId,
+            commitment.version,
+            owner,
+            offer,
+            commitment.versionStartsAt,
+            commitment.endsAt
         );
     }
 
     /// @inheritdoc IStorageRegistry
     function remove(bytes32 commitmentId) external {
-        Commitment storage commitment = _storage().commitments[commitmentId];
+        StorageRegistryStorage storage $ = _storage();
+        Commitment storage commitment = $.commitments[commitmentId];
         uint64 border = _nextBorder();
         require(border < commitment.endsAt, CommitmentEnding(commitmentId, commitment.endsAt));
-        _nodeOfSender(commitment.nodeId);
+        INodeRegistry.Node memory node = $.registry.getNode(commitment.nodeId);
+        require(
+            _speaksFor(node) || node.status != INodeRegistry.NodeStatus.Active
+                || node.owner != $.terms[commitmentId][commitment.version].owner,
+            NotOfNode(commitment.nodeId, msg.sender)
+        );
 
         commitment.endsAt = border;
 
@@ -210,11 +228,10 @@ contract StorageRegistry is IStorageRegistry, Governed, ReentrancyGuardTransient
 
         Commitment storage commitment = _countOut(challengeId, ChallengeStatus.Answered);
         commitment.lastProvenAt = uint64(block.timestamp);
-        $.credits[commitment.payee] += challenge.bond;
+        address owner = $.terms[challenge.commitmentId][challenge.version].owner;
+        $.credits[owner] += challenge.bond;
 
-        emit ChallengeAnswered(
-            challengeId, challenge.commitmentId, commitment.payee, challenge.bond
-        );
+        emit ChallengeAnswered(challengeId, challenge.commitmentId, owner, challenge.bond);
     }
 
     /// @inheritdoc IStorageRegistry
@@ -302,12 +319,11 @@ contract StorageRegistry is IStorageRegistry, Governed, ReentrancyGuardTransient
 
     /// @inheritdoc IStorageRegistry
     function versionInForce(bytes32 commitmentId) public view returns (uint32) {
-        StorageRegistryStorage storage $ = _storage();
-        Commitment storage commitment = $.commitments[commitmentId];
+        Commitment storage commitment = _storage().commitments[commitmentId];
         if (!_isInForce(commitment)) return 0;
         // Only the latest version can be one that has not started.
         uint32 latest = commitment.version;
-        return block.timestamp >= $.terms[commitmentId][latest].startsAt ? latest : latest - 1;
+        return block.timestamp >= commitment.versionStartsAt ? latest : latest - 1;
     }
 
     /// @inheritdoc IStorageRegistry
@@ -393,22 +409,24 @@ contract StorageRegistry is IStorageRegistry, Governed, ReentrancyGuardTransient
     /// @dev Adds a version that comes into force at the next border.
     function _setTerms(bytes32 commitmentId, Commitment storage commitment, Offer calldata offer)
         private
-        returns (uint64 startsAt)
+        returns (address owner)
     {
         StorageRegistryStorage storage $ = _storage();
-        INodeRegistry.Node memory node = _nodeOfSender(commitment.nodeId);
+        INodeRegistry.Node memory node = $.registry.getNode(commitment.nodeId);
+        require(_speaksFor(node), NotOfNode(commitment.nodeId, msg.sender));
         require(node.status == INodeRegistry.NodeStatus.Active, NodeNotActive(commitment.nodeId));
         require(offer.root != 0, ZeroHash());
         Bounds.check("size", offer.size, 1, StorageProof.SIZE_BYTES_MAX);
         Bounds.check("replicas", offer.replicas, 1, REPLICAS_MAX);
         Bounds.check("periods", offer.periods, 1, PERIODS_MAX);
 
-        startsAt = _nextBorder();
-        commitment.payee = node.owner;
+        owner = node.owner;
+        uint64 startsAt = _nextBorder();
+        commitment.versionStartsAt = startsAt;
         commitment.replicas = offer.replicas;
         commitment.endsAt = startsAt + offer.periods * $.parameters.period;
         $.terms[commitmentId][++commitment.version] =
-            Terms(offer.root, offer.encoding, offer.size, startsAt);
+            Terms(offer.root, offer.encoding, owner, offer.size);
     }
 
     function _fail(uint256 challengeId, Challenge storage challenge) private {
@@ -426,8 +444,15 @@ contract StorageRegistry is IStorageRegistry, Governed, ReentrancyGuardTransient
         uint256 slashed;
         uint256 reward;
         if (amount != 0) {
-            (slashed, reward) =
-                $.staking.slash(nodeId, amount, challenger, challengerBps, SLASH_REASON);
+            (slashed, reward) = $.staking
+                .slashOwner(
+                    nodeId,
+                    $.terms[commitmentId][challenge.version].owner,
+                    amount,
+                    challenger,
+                    challengerBps,
+                    SLASH_REASON
+                );
         }
         emit ChallengeResolved(challengeId, commitmentId, challenger, slashed, reward);
     }
@@ -503,11 +528,8 @@ contract StorageRegistry is IStorageRegistry, Governed, ReentrancyGuardTransient
         return StorageProof.Question(terms.root, size, seed, challenge.positions);
     }
 
-    function _nodeOfSender(bytes32 nodeId) private view returns (INodeRegistry.Node memory node) {
-        node = _storage().registry.getNode(nodeId);
-        require(
-            msg.sender == node.operator || msg.sender == node.owner, NotOfNode(nodeId, msg.sender)
-        );
+    function _speaksFor(INodeRegistry.Node memory node) private view returns (bool) {
+        return msg.sender == node.operator || msg.sender == node.owner;
     }
 
     function _isInForce(Commitment storage commitment) private view returns (bool) {

@@ -166,6 +166,14 @@ contract DrandBeaconTest {
         } catch {}
     }
 
+    function test_gas_of_a_verification() public {
+        (uint64 round, bytes memory signature) = _round(real, 0);
+        (uint256 x, uint256 y) = abi.decode(signature, (uint256, uint256));
+        bytes memory message = abi.encodePacked(keccak256(abi.encodePacked(round)));
+        bls.verify(evmnet.publicKey(), message, x, y);
+        vm.snapshotGasLastCall("BlsBn254.verify");
+    }
+
     // Hashing to the curve, against other implementations.
 
     function test_messages_hash_to_the_points_of_other_implementations() public view {

@@ -100,6 +100,14 @@ function selector(signature) {
   return toHex(keccak_256(new TextEncoder().encode(signature)).subarray(0, 4));
 }
 
+const CHALLENGE_ISSUED = toHex(
+  keccak_256(
+    new TextEncoder().encode(
+      "ChallengeIssued(uint256,bytes32,bytes32,uint64,address,uint32,uint8,uint128)",
+    ),
+  ),
+);
+
 async function rpc(method, ...params) {
   const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
   const headers = { "content-type": "application/json" };

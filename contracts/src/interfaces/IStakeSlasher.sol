@@ -3,13 +3,16 @@ pragma solidity 0.8.37;
 
 /// @title What a contract whose rules slash needs of the stake; StakingManager has it
 interface IStakeSlasher {
-    /// @notice Slashes what there is, up to `amount`. SLASHER_ROLE only.
+    /// @notice Slashes what one owner has staked for a node, present or former, up to `amount`; the
+    /// delegators' only if that owner answers for the node now. SLASHER_ROLE only.
+    /// @dev Never reverts for lack of stake.
     /// @param reporter Is credited `reporterBps` of what was slashed, within the stake's own cap.
     /// @param reason What for.
-    /// @return slashed What was taken from the node's stake.
+    /// @return slashed What was taken.
     /// @return reporterReward The reporter's part of it.
-    function slash(
+    function slashOwner(
         bytes32 nodeId,
+        address owner,
         uint256 amount,
         address reporter,
         uint16 reporterBps,

@@ -28,8 +28,9 @@ import {IStorageFaultPolicy} from "./IStorageFaultPolicy.sol";
 /// ```
 ///
 /// The bytes must be kept until the answers to all challenges are given, which can be
-/// `beaconDelay + beaconGrace + responseWindow` after the commitment has ended. Commitments belong
-/// to the node's id: who takes over a node's id takes over its commitments.
+/// `beaconDelay + beaconGrace + responseWindow` after the commitment has ended. Each version is a
+/// promise of the owner that the node had then: its stake answers for it, and it gets the bonds,
+/// whoever owns the node later.
 interface IStorageRegistry {
     /// @notice Where a challenge is in its life.
     enum ChallengeStatus {
@@ -85,35 +86,35 @@ interface IStorageRegistry {
         uint16 periods;
     }
 
-    /// @notice One version of what a node stores.
-    /// @param startsAt When it comes into force, Unix time in seconds.
+    /// @notice One version of what a node stores; see `Offer`.
+    /// @param owner The node's owner then: answers for it, and is paid for answers.
     struct Terms {
         bytes32 root;
         bytes32 encoding;
+        address owner;
         uint64 size;
-        uint64 startsAt;
     }
 
     /// @notice A node's commitment to one content. Times are Unix times in seconds.
     /// @param nodeId Who stores.
     /// @param content What is stored: the hash that names it.
-    /// @param payee Gets the bonds of answered challenges: the node's owner at the last renewal.
-    /// @param version The latest version of the terms; it may not have started yet.
+    /// @param version The latest version of the terms.
     /// @param replicas How many nodes are meant to store the content.
     /// @param openChallenges How many challenges wait for an answer.
     /// @param faults How many challenges were not answered.
-    /// @param startsAt Since when it is in force without a gap.
+    /// @param versionStartsAt When the latest version comes into force, or came.
+    /// @param startsAt Since when the commitment is in force without a gap.
     /// @param endsAt When it ends.
     /// @param lastProvenAt When it was last proven; 0 before.
     /// @param lastFaultAt When a fault was last recorded; 0 before.
     struct Commitment {
         bytes32 nodeId;
         bytes32 content;
-        address payee;
         uint32 version;
         uint16 replicas;
         uint16 openChallenges;
         uint32 faults;
+        uint64 versionStartsAt;
         uint64 startsAt;
         uint64 endsAt;
         uint64 lastProvenAt;
@@ -147,6 +148,7 @@ interface IStorageRegistry {
         bytes32 indexed nodeId,
         bytes32 indexed content,
         uint32 version,
+        address owner,
         Offer offer,
         uint64 startsAt,
         uint64 endsAt
@@ -157,6 +159,7 @@ interface IStorageRegistry {
         bytes32 indexed commitmentId,
         bytes32 indexed nodeId,
         uint32 version,
+        address owner,
         Offer offer,
         uint64 startsAt,
         uint64 endsAt
@@ -180,11 +183,11 @@ interface IStorageRegistry {
         uint128 bond
     );
 
-    /// @notice A node showed the leaves; the bond is its own.
+    /// @notice A node showed the leaves; the bond is its owner's.
     event ChallengeAnswered(
         uint256 indexed challengeId,
         bytes32 indexed commitmentId,
-        address indexed payee,
+        address indexed owner,
         uint256 bond
     );
 
@@ -275,7 +278,8 @@ interface IStorageRegistry {
     /// @dev Taking in: stops while paused. Comes into force at the next border.
     function renew(bytes32 commitmentId, Offer calldata offer) external;
 
-    /// @notice Ends a commitment at the next border. The node's operator or owner.
+    /// @notice Ends a commitment at the next border. The node's operator or owner; anyone once the
+    /// node is not active any more, or belongs to another owner than the one who promised.
     function remove(bytes32 commitmentId) external;
 
     /// @notice Takes an ended commitment off the lists. Anyone may call.

@@ -26,7 +26,10 @@ library Settlement {
     /// @dev What is owed for the first `secondsProven` of a job. Payments are differences of this,
     /// so that however often a job is settled, rounding loses less than one unit in all.
     function owed(uint128 pricePerHour, uint64 secondsProven) internal pure returns (uint256) {
-        return uint256(pricePerHour) * secondsProven / 1 hours;
+        unchecked {
+            // 192 bits at most.
+            return uint256(pricePerHour) * secondsProven / 1 hours;
+        }
     }
 
     /// @dev What is owed for the time from `from` to `until`, both counted from the job's start.

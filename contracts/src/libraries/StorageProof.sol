@@ -91,51 +91,41 @@ library StorageProof {
         require(offset == proof.length, WrongProofLength(proof.length));
     }
 
-    /// @dev The root that the leaf and the path at this offset lead to, and where they end.
+    /// @dev The root that the leaf and the path at this offset lead to, and where they end. What is
+    /// read past the proof's end is refused afterwards.
     function rootFrom(bytes calldata proof, uint256 offset, uint256 leafIndex, uint64 size)
         internal
         view
-        returns (bytes32 hash, uint256 end)
+        returns (bytes32 root, uint256 end)
     {
-        // Invariant: `index` is the hash's place on a level of `last + 1` hashes.
+        // `index` is the hash's place on a level of `last + 1` hashes.
         (uint256 index, uint256 last) = (leafIndex, leafCount(size) - 1);
         uint256 leafBytes = index == last ? size - last * LEAF_BYTES : LEAF_BYTES;
         end = offset + leafBytes;
-        require(end <= proof.length, WrongProofLength(proof.length));
-        hash = _hashLeaf(proof[offset:end]);
-
-        for (; last != 0; (index, last) = (index >> 1, last >> 1)) {
-            if (index == last && index & 1 == 0) continue;
-            offset = end;
-            end = offset + 32;
-            require(end <= proof.length, WrongProofLength(proof.length));
-            bytes32 neighbour = bytes32(proof[offset:end]);
-            hash = index & 1 == 0 ? _hashNode(hash, neighbour) : _hashNode(neighbour, hash);
-        }
-    }
-
-    function _hashLeaf(bytes calldata leaf) private view returns (bytes32 hash) {
         bool answered;
         assembly ("memory-safe") {
             let input := mload(0x40)
             mstore8(input, 0)
-            calldatacopy(add(input, 1), leaf.offset, leaf.length)
-            answered := staticcall(gas(), 2, input, add(leaf.length, 1), 0, 0x20)
-            hash := mload(0)
-        }
-        require(answered, PrecompileFailed(2));
-    }
+            calldatacopy(add(input, 1), add(proof.offset, offset), leafBytes)
+            answered := staticcall(gas(), 2, input, add(leafBytes, 1), 0, 0x20)
 
-    function _hashNode(bytes32 left, bytes32 right) private view returns (bytes32 hash) {
-        bool answered;
-        assembly ("memory-safe") {
-            let input := mload(0x40)
             mstore8(input, 1)
-            mstore(add(input, 0x01), left)
-            mstore(add(input, 0x21), right)
-            answered := staticcall(gas(), 2, input, 0x41, 0, 0x20)
-            hash := mload(0)
+            for {} last {} {
+                let isRight := and(index, 1)
+                // A hash without a right neighbour moves up as it is.
+                if or(isRight, lt(index, last)) {
+                    let place := shl(5, isRight)
+                    mstore(add(add(input, 1), place), mload(0))
+                    calldatacopy(add(add(input, 1), xor(place, 0x20)), add(proof.offset, end), 0x20)
+                    answered := and(answered, staticcall(gas(), 2, input, 0x41, 0, 0x20))
+                    end := add(end, 0x20)
+                }
+                index := shr(1, index)
+                last := shr(1, last)
+            }
+            root := mload(0)
         }
         require(answered, PrecompileFailed(2));
+        require(end <= proof.length, WrongProofLength(proof.length));
     }
 }

@@ -21,6 +21,7 @@ import {Tree} from "./Tree.sol";
 contract StakeDouble is IStakeSlasher {
     mapping(bytes32 nodeId => uint256) public slashableStake;
     mapping(address reporter => uint256) public rewards;
+    address public lastOwner;
     bytes32 public lastReason;
     bool public stuck;
 
@@ -34,8 +35,9 @@ contract StakeDouble is IStakeSlasher {
         stuck = stuck_;
     }
 
-    function slash(
+    function slashOwner(
         bytes32 nodeId,
+        address owner,
         uint256 amount,
         address reporter,
         uint16 reporterBps,
@@ -46,7 +48,7 @@ contract StakeDouble is IStakeSlasher {
         reward = slashed * reporterBps / 10_000;
         slashableStake[nodeId] -= slashed;
         rewards[reporter] += reward;
-        lastReason = reason;
+        (lastOwner, lastReason) = (owner, reason);
     }
 }
 

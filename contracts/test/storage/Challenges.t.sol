@@ -187,6 +187,7 @@ contract StorageChallengesTest is StorageFixture {
         vm.assertEq(staking.slashableStake(NODE), STAKE - FAULT_BASE);
         vm.assertEq(staking.rewards(CHALLENGER), 20 ether);
         vm.assertEq(staking.lastReason(), "storage fault");
+        vm.assertEq(staking.lastOwner(), OWNER);
         vm.assertEq(store.creditOf(CHALLENGER), BOND);
         IStorageRegistry.Commitment memory commitment = store.getCommitment(commitmentId);
         vm.assertEq(commitment.faults, 1);
@@ -218,6 +219,25 @@ contract StorageChallengesTest is StorageFixture {
         store.close(commitmentId);
         store.resolveChallenge(challengeId);
         vm.assertEq(store.getCommitment(commitmentId).faults, 1);
+    }
+
+    function test_who_promised_answers_and_is_paid_whoever_owns_the_node_now() public {
+        uint256 answered = _issue(commitmentId);
+        uint256 failed = _issue(commitmentId);
+        registry.deactivateNode(NODE);
+        vm.prank(OWNER);
+        registry.deregisterNode(NODE);
+        _activeNode(NODE, STRANGER, OPERATOR);
+        IStorageRegistry.Offer memory offer = _offer();
+        vm.prank(STRANGER);
+        store.renew(commitmentId, offer);
+
+        _post(answered);
+        store.respond(answered, _answer(answered));
+        vm.assertEq(store.creditOf(OWNER), BOND);
+        vm.warp(_respondBy(failed) + 1);
+        store.resolveChallenge(failed);
+        vm.assertEq(staking.lastOwner(), OWNER);
     }
 
     // Ends without a verdict.

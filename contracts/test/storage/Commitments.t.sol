@@ -25,7 +25,7 @@ contract StorageCommitmentsTest is StorageFixture {
         uint64 border = _nextBorder();
         vm.expectEmit(address(store));
         emit IStorageRegistry.Committed(
-            commitmentId, NODE, CONTENT, 1, offer, border, border + 30 * PERIOD_S
+            commitmentId, NODE, CONTENT, 1, OWNER, offer, border, border + 30 * PERIOD_S
         );
         vm.assertEq(_commit(), commitmentId);
 
@@ -48,18 +48,18 @@ contract StorageCommitmentsTest is StorageFixture {
         IStorageRegistry.Commitment memory commitment = store.getCommitment(commitmentId);
         vm.assertEq(commitment.nodeId, NODE);
         vm.assertEq(commitment.content, CONTENT);
-        vm.assertEq(commitment.payee, OWNER);
         vm.assertEq(commitment.version, 1);
         vm.assertEq(commitment.replicas, 3);
         vm.assertEq(commitment.openChallenges + commitment.faults, 0);
         vm.assertEq(commitment.startsAt, border);
+        vm.assertEq(commitment.versionStartsAt, border);
         vm.assertEq(commitment.endsAt, border + 30 * PERIOD_S);
         vm.assertEq(commitment.lastProvenAt + commitment.lastFaultAt, 0);
         IStorageRegistry.Terms memory terms = store.getTerms(commitmentId, 1);
         vm.assertEq(terms.root, offer.root);
         vm.assertEq(terms.encoding, offer.encoding);
         vm.assertEq(terms.size, offer.size);
-        vm.assertEq(terms.startsAt, border);
+        vm.assertEq(terms.owner, OWNER);
     }
 
     function test_operator_and_owner_speak_for_a_node_and_nobody_else() public {
@@ -147,7 +147,7 @@ contract StorageCommitmentsTest is StorageFixture {
         uint64 border = _nextBorder();
         vm.expectEmit(address(store));
         emit IStorageRegistry.CommitmentRenewed(
-            commitmentId, NODE, 2, offer, border, border + 2 * PERIOD_S
+            commitmentId, NODE, 2, OWNER, offer, border, border + 2 * PERIOD_S
         );
         vm.prank(OPERATOR);
         store.renew(commitmentId, offer);
@@ -191,18 +191,36 @@ contract StorageCommitmentsTest is StorageFixture {
         store.renew(commitmentId, offer);
     }
 
-    function test_a_renewal_pays_the_present_owner() public {
+    function test_a_version_is_a_promise_of_the_owner_of_then() public {
         _committed();
-        registry.deactivateNode(NODE);
-        vm.prank(OWNER);
-        registry.deregisterNode(NODE);
-        _activeNode(NODE, OTHER_OWNER, OPERATOR);
-        vm.assertEq(store.getCommitment(commitmentId).payee, OWNER);
+        _handOver();
+        vm.assertEq(store.getTerms(commitmentId, 1).owner, OWNER);
 
         IStorageRegistry.Offer memory offer = _offer();
         vm.prank(OPERATOR);
         store.renew(commitmentId, offer);
-        vm.assertEq(store.getCommitment(commitmentId).payee, OTHER_OWNER);
+        vm.assertEq(store.getTerms(commitmentId, 1).owner, OWNER);
+        vm.assertEq(store.getTerms(commitmentId, 2).owner, OTHER_OWNER);
+    }
+
+    function test_anyone_ends_what_nobody_stands_for_any_more() public {
+        _committed();
+        vm.startPrank(STRANGER);
+        vm.expectRevert(abi.encodeWithSelector(IStorageRegistry.NotOfNode.selector, NODE, STRANGER));
+        store.remove(commitmentId);
+        vm.stopPrank();
+
+        registry.deactivateNode(NODE);
+        vm.prank(STRANGER);
+        store.remove(commitmentId);
+        registry.activateNode(NODE);
+        _toBorder();
+        vm.assertEq(store.versionInForce(commitmentId), 0);
+
+        _committed();
+        _handOver();
+        vm.prank(STRANGER);
+        store.remove(commitmentId);
     }
 
     function test_a_removal_waits_for_the_border() public {
@@ -302,6 +320,14 @@ contract StorageCommitmentsTest is StorageFixture {
             }
             vm.assertEq(store.versionInForce(commitmentId), 1);
         }
+    }
+
+    /// @dev The node gets another owner, as registering it anew would.
+    function _handOver() private {
+        registry.deactivateNode(NODE);
+        vm.prank(OWNER);
+        registry.deregisterNode(NODE);
+        _activeNode(NODE, OTHER_OWNER, OPERATOR);
     }
 
     function _with(uint64 size, uint16 replicas, uint16 periods)
