@@ -13,11 +13,17 @@ endif
 export ALEPH_CACHE
 export CARGO_TARGET_DIR ?= $(ALEPH_CACHE)/target
 
-HOST_BIN := $(CARGO_TARGET_DIR)/debug
+# Tests and image share one profile, so that CI compiles everything once; PROFILE=release is what
+# goes onto servers.
+PROFILE ?= dev
+PROFILE_DIR := $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+
+CARGO := tools/cargo
+HOST_BIN := $(CARGO_TARGET_DIR)/$(PROFILE_DIR)
 GUEST_TARGET := x86_64-unknown-linux-musl
-GUEST_BIN := $(CARGO_TARGET_DIR)/$(GUEST_TARGET)/debug
+GUEST_BIN := $(CARGO_TARGET_DIR)/$(GUEST_TARGET)/$(PROFILE_DIR)
 BUILDER := $(HOST_BIN)/aleph-image
-NEXTEST := rm -f build/nextest/ci/junit.xml; cargo nextest run --locked --workspace --all-features --profile ci
+NEXTEST := rm -f build/nextest/ci/junit.xml; $(CARGO) nextest run --locked --workspace --all-features --cargo-profile $(PROFILE) --profile ci
 REPORTS := build/reports
 
 .PHONY: help
@@ -34,11 +40,11 @@ binaries: setup
 	@# Cargo tells checkouts apart by time alone: what another one left of our own crates goes.
 	@mkdir -p $(CARGO_TARGET_DIR); mark=$(CARGO_TARGET_DIR)/.checkout; \
 	if [ "$$(cat $$mark 2>/dev/null)" != "$(CURDIR)" ]; then \
-	  rm -rf $(CARGO_TARGET_DIR)/debug/.fingerprint/aleph-* $(GUEST_BIN)/.fingerprint/aleph-*; \
+	  rm -rf $(CARGO_TARGET_DIR)/{,$(GUEST_TARGET)/}*/.fingerprint/aleph-*; \
 	  echo "$(CURDIR)" > $$mark; fi
 	@# With --tests, so that tests and image share one compilation of every dependency.
-	cargo build --locked --workspace --all-features --bins --tests
-	cargo build --locked --target $(GUEST_TARGET) -p aleph-init -p aleph-vmm
+	$(CARGO) build --locked --profile $(PROFILE) --workspace --all-features --bins $(if $(filter dev,$(PROFILE)),--tests)
+	$(CARGO) build --locked --profile $(PROFILE) --target $(GUEST_TARGET) -p aleph-init -p aleph-vmm
 
 .PHONY: image
 image: binaries ## Build build/aleph-node.efi, build/aleph-node.raw, build/release.json
@@ -74,10 +80,10 @@ test-unit: binaries ## Tests of the crates on this machine
 	cp build/nextest/ci/junit.xml $(REPORTS)/unit.xml; exit $${status:-0}
 
 .PHONY: test-contracts
-test-contracts: setup ## Tests of the contracts
-	cd contracts && npx forge fmt --check && npx forge build --sizes && node tools/abi.mjs --check
-	cd contracts && npx forge test --junit > ../$(REPORTS)/contracts.xml || status=1; \
-	cd .. && tools/totals $(REPORTS)/contracts.xml; exit $${status:-0}
+test-contracts: setup ## Tests of the contracts, their storage, sizes and gas
+	cd contracts && npx forge fmt --check && node tools/sizes.mjs && node tools/abi.mjs --check && node tools/layout.mjs --check
+	cd contracts && status=0; npx forge test --junit > ../$(REPORTS)/contracts.xml || status=1; \
+	node tools/gas.mjs --check || status=1; cd .. && tools/totals $(REPORTS)/contracts.xml; exit $$status
 
 .PHONY: test-qemu
 test-qemu: image-debug rootfs ## Black-box cases over the real image in QEMU
@@ -90,15 +96,16 @@ bench: image rootfs ## Measure: how long each step takes from power-on to a runn
 	@jq -r '"UKI \(.uki.size_bytes) bytes, disk \(.disk.size_bytes) bytes, \(.executables | length) executables"' build/release.json
 
 .PHONY: nightly
-nightly: nightly-contracts nightly-crash nightly-fuzz nightly-reproducible ## Everything that takes longer
+nightly: contracts-nightly nightly-crash nightly-fuzz nightly-reproducible ## Everything that takes longer
 
-.PHONY: nightly-contracts
-nightly-contracts: setup ## Deep fuzzing and invariants of the contracts
-	cd contracts && FOUNDRY_PROFILE=deep npx forge test
+.PHONY: contracts-nightly
+contracts-nightly: setup ## The contracts in depth: long invariants, proofs, slither, mutations, coverage
+	cd contracts && FOUNDRY_PROFILE=nightly npx forge test
+	cd contracts && tools/halmos && tools/slither && node tools/mutate.mjs && tools/coverage
 
 .PHONY: nightly-crash
 nightly-crash: binaries ## Many rounds of kill -9 against the database
-	ALEPH_CRASH_ROUNDS=$(or $(ROUNDS),200) cargo nextest run --locked --workspace --all-features -E 'package(aleph-storage) & kind(test)'
+	ALEPH_CRASH_ROUNDS=$(or $(ROUNDS),200) $(CARGO) nextest run --locked --workspace --all-features -E 'package(aleph-storage) & kind(test)'
 
 .PHONY: nightly-fuzz
 nightly-fuzz: setup ## Every fuzz target for SECONDS_EACH seconds (needs a nightly compiler)
@@ -113,7 +120,7 @@ nightly-reproducible: image ## Compile and build the image again from scratch, a
 .PHONY: lint
 lint: setup ## Formatting, clippy, and the contracts' linter
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-features --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-features --all-targets -- -D warnings
 	cd contracts && npx forge fmt --check
 
 .PHONY: clean

@@ -19,6 +19,10 @@ pub const RELEASE_FORMAT: u32 = 1;
 /// The largest manifest that is read.
 pub const RELEASE_SIZE_BYTES_MAX: usize = 4 << 20;
 
+/// The PCRs whose values every manifest has: what firmware started, what the kernel was given, and
+/// what the image holds. Without one of them, something that was swapped would go unseen.
+pub const PCRS_PREDICTED: [u8; 3] = [4, 9, 11];
+
 /// A release of the system, as published beside its image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,7 +45,7 @@ pub struct ReleaseManifest {
     pub kernel_version: String,
     /// The command line that is measured as section `.cmdline`.
     pub cmdline: String,
-    /// Predicted values of the SHA-256 bank; 4 and 11 must be there.
+    /// Predicted values of the SHA-256 bank; [`PCRS_PREDICTED`] must be there.
     pub pcrs: BTreeMap<u8, Digest>,
     /// The measurements behind `pcrs`, in the order in which they are extended.
     #[serde(default)]
@@ -100,8 +104,8 @@ impl ReleaseManifest {
     /// Reads a manifest and checks that it can be verified against.
     ///
     /// # Errors
-    /// When the bytes are no manifest of this format, when PCR 4 or 11 is missing, or when the
-    /// events listed for a PCR do not give its value.
+    /// When the bytes are no manifest of this format, when one of [`PCRS_PREDICTED`] is missing, or
+    /// when the events listed for a PCR do not give its value.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Error> {
         if bytes.len() > RELEASE_SIZE_BYTES_MAX {
             return Err(Error::ReleaseSize {
@@ -134,7 +138,7 @@ impl ReleaseManifest {
         if self.format != RELEASE_FORMAT {
             return Err(Error::ReleaseFormat { found: self.format, known: RELEASE_FORMAT });
         }
-        for pcr in [4, 11] {
+        for pcr in PCRS_PREDICTED {
             if !self.pcrs.contains_key(&pcr) {
                 return Err(Error::ReleasePcrMissing { pcr });
             }
@@ -153,13 +157,14 @@ impl ReleaseManifest {
 mod tests {
     use super::*;
     use crate::digest::sha256;
-    use crate::predict::{Prediction, Section, predict_pcr4, predict_pcr11};
+    use crate::predict::{Prediction, Section, predict_pcr4, predict_pcr9, predict_pcr11};
 
     fn manifest() -> ReleaseManifest {
         let file =
             Artifact { path: "aleph-node.efi".to_owned(), size_bytes: 3, sha256: sha256(b"uki") };
         let predictions = [
             predict_pcr4(&[("aleph-node.efi", sha256(b"uki authenticode"))]),
+            predict_pcr9("quiet", sha256(b"initrd")),
             predict_pcr11(&[Section::of(".cmdline", b"quiet")]).unwrap(),
         ];
         let (pcrs, pcr_events) = Prediction::into_manifest(predictions);
@@ -198,9 +203,13 @@ mod tests {
 
     #[test]
     fn a_missing_pcr_an_unknown_format_and_unknown_fields_are_refused() {
-        let mut missing = manifest();
-        missing.pcrs.remove(&4);
-        assert!(matches!(missing.to_json(), Err(Error::ReleasePcrMissing { pcr: 4 })));
+        for pcr in PCRS_PREDICTED {
+            let mut missing = manifest();
+            missing.pcrs.remove(&pcr);
+            missing.pcr_events.retain(|event| event.pcr != pcr);
+            let error = missing.to_json().unwrap_err();
+            assert!(matches!(error, Error::ReleasePcrMissing { pcr: told } if told == pcr));
+        }
         let mut newer = manifest();
         newer.format = 2;
         assert!(matches!(newer.to_json(), Err(Error::ReleaseFormat { found: 2, known: 1 })));

@@ -1,11 +1,14 @@
 //! Text from hostile bytes, safe to print on a terminal.
 
+use aleph_types::text;
+
 /// The most characters of foreign text in a sentence of ours.
 const CHARS_MAX: usize = 160;
 
-/// `text` cut to a sane length, with a question mark for everything that is not printable.
+/// `text` cut to a sane length, with a question mark for everything that a terminal must not get.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().take(CHARS_MAX).map(|char| if char.is_control() { '?' } else { char }).collect()
+    let end = text.char_indices().nth(CHARS_MAX).map_or(text.len(), |(index, _)| index);
+    text::printable(text.get(..end).unwrap_or_default())
 }
 
 /// UTF-16 little-endian text up to its first NUL.
@@ -35,8 +38,8 @@ mod tests {
 
     #[test]
     fn control_characters_and_length_are_tamed() {
-        assert_eq!(printable("a\u{1b}[31m"), "a?[31m");
-        assert_eq!(printable(&"a".repeat(1000)).len(), CHARS_MAX);
+        assert_eq!(printable("a\u{1b}[31m\u{202e}"), "a?[31m?");
+        assert_eq!(printable(&"é".repeat(1000)), "é".repeat(CHARS_MAX));
     }
 
     #[test]

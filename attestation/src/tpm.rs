@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tss_esapi::abstraction::{AsymmetricAlgorithmSelection, ek, nv};
 use tss_esapi::attributes::{ObjectAttributesBuilder, SessionAttributesBuilder};
-use tss_esapi::constants::{CapabilityType, SessionType};
+use tss_esapi::constants::{CapabilityType, SessionType, Tss2ResponseCodeKind};
 use tss_esapi::handles::{
     AuthHandle, KeyHandle, NvIndexTpmHandle, PcrHandle, SessionHandle, TpmHandle,
 };
@@ -30,6 +30,7 @@ use tss_esapi::{Context, TctiNameConf};
 use zeroize::Zeroizing;
 
 use crate::certificate::{INTERMEDIATES_MAX, split_chain};
+use crate::chain::{ChainQuote, PCRS_ON_CHAIN, RegistryChallenge};
 use crate::digest::{Digest, sha256};
 use crate::error::Error;
 use crate::eventlog::EVENT_LOG_SIZE_BYTES_MAX;
@@ -37,7 +38,7 @@ use crate::evidence::{
     Evidence, EvidenceBody, IdentityDocument, PCRS_QUOTED, PcrValue, QuoteRequest, extra_data,
     pcr_digest,
 };
-use crate::structures::{EkPublic, Quote};
+use crate::structures::{AkPublic, EkPublic, Quote};
 
 /// The TPM as a Linux machine shows it, with the kernel's resource manager in between.
 pub const DEVICE: &str = "/dev/tpmrm0";
@@ -99,12 +100,24 @@ impl Tpm {
                 event_log: read_event_log(&self.event_log)?,
             };
             let signed = extra_data(&request.nonce, &secret, &tls_spki_sha256, &body)?;
-            let (quote, signature) = owner.quote(&signed)?;
+            let (quote, signature) = owner.quote(&signed, &PCRS_QUOTED)?;
             if Quote::parse(&quote)?.pcr_digest == pcr_digest(&body.pcrs).0 {
                 return Ok(Evidence { body, quote, signature });
             }
         }
         Err(Error::TpmPcrsChange)
+    }
+
+    /// Answers a challenge of the registry on chain.
+    ///
+    /// # Errors
+    /// When the TPM fails, or gives something that the contract would refuse.
+    pub fn quote_for_chain(&self, challenge: &RegistryChallenge) -> Result<ChainQuote, Error> {
+        let (quote, signature) = self.lock().quote(&challenge.extra_data(), &PCRS_ON_CHAIN)?;
+        let quote = ChainQuote::from_tpm(quote, &signature)?;
+        // A refusal here is for free.
+        quote.check(challenge, &AkPublic::parse(&self.identity.ak_public)?.key)?;
+        Ok(quote)
     }
 
     /// Extends a PCR of the SHA-256 bank.
@@ -178,7 +191,12 @@ impl Owner {
                 |context| context.activate_credential(ak, ek, blob, seed),
             )
         })?;
-        let secret = secret.map_err(|_| Error::TpmCredential)?;
+        let secret = secret.map_err(|error| match error {
+            tss_esapi::Error::Tss2Error(code) if code.kind().is_some_and(is_of_credential) => {
+                Error::TpmCredential
+            }
+            error => failed("open a credential")(error),
+        })?;
         let secret = <[u8; 32]>::try_from(secret.as_slice()).map_err(|_| Error::TpmCredential)?;
         Ok(Zeroizing::new(secret))
     }
@@ -216,7 +234,7 @@ impl Owner {
     fn read_pcrs(&mut self) -> Result<Vec<PcrValue>, Error> {
         let (_, read, values) = self
             .context
-            .execute_without_session(|context| context.pcr_read(quoted_pcrs()?))
+            .execute_without_session(|context| context.pcr_read(selection(&PCRS_QUOTED)?))
             .map_err(failed("read the PCRs"))?;
         let values: Vec<PcrValue> = PCRS_QUOTED
             .into_iter()
@@ -226,20 +244,20 @@ impl Owner {
                 Some(PcrValue { pcr, value: value.into() })
             })
             .collect();
-        let is_complete = quoted_pcrs().is_ok_and(|wanted| wanted == read);
+        let is_complete = selection(&PCRS_QUOTED).is_ok_and(|wanted| wanted == read);
         if !is_complete || values.len() != PCRS_QUOTED.len() {
             return Err(Error::TpmBank);
         }
         Ok(values)
     }
 
-    fn quote(&mut self, signed: &Digest) -> Result<(Vec<u8>, Vec<u8>), Error> {
+    fn quote(&mut self, signed: &Digest, pcrs: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Error> {
         let ak = self.ak;
         let mut quote = || {
             let data = Data::try_from(signed.0.as_slice())?;
             let (quote, signature) =
                 self.context.execute_with_session(Some(AuthSession::Password), |context| {
-                    context.quote(ak, data, SignatureScheme::Null, quoted_pcrs()?)
+                    context.quote(ak, data, SignatureScheme::Null, selection(pcrs)?)
                 })?;
             Ok((quote.marshall()?, signature.marshall()?))
         };
@@ -357,10 +375,10 @@ fn authorise_ek_policy(context: &mut Context, session: AuthSession) -> tss_esapi
     Ok(())
 }
 
-fn quoted_pcrs() -> tss_esapi::Result<PcrSelectionList> {
-    let slots: Vec<PcrSlot> = PCRS_QUOTED
-        .into_iter()
-        .map(|pcr| PcrSlot::try_from(1_u32.wrapping_shl(u32::from(pcr))))
+fn selection(pcrs: &[u8]) -> tss_esapi::Result<PcrSelectionList> {
+    let slots: Vec<PcrSlot> = pcrs
+        .iter()
+        .map(|pcr| PcrSlot::try_from(1_u32.wrapping_shl(u32::from(*pcr))))
         .collect::<Result<_, _>>()?;
     PcrSelectionListBuilder::new().with_selection(HashingAlgorithm::Sha256, &slots).build()
 }
@@ -382,6 +400,33 @@ fn read_event_log(path: &Path) -> Result<Vec<u8>, Error> {
     Ok(log)
 }
 
+/// What a TPM answers to a credential that was not made for its keys, or that is none. Any other
+/// refusal is the TPM's own trouble, which no other credential changes.
+///
+/// `Failure` is how libtpms says that a seed is encrypted for another key. A TPM that has failed says
+/// so as well, but then it does not flush the session, and nobody asks here.
+fn is_of_credential(kind: Tss2ResponseCodeKind) -> bool {
+    use Tss2ResponseCodeKind::{Failure, Insufficient, Integrity, Size, Value};
+    matches!(kind, Failure | Insufficient | Integrity | Size | Value)
+}
+
 fn failed(doing: &'static str) -> impl FnOnce(tss_esapi::Error) -> Error {
     move |source| Error::Tpm { doing, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tpms_own_trouble_is_not_the_credentials() {
+        use Tss2ResponseCodeKind::{
+            AuthFail, Failure, Handle, Insufficient, Integrity, Lockout, NvUnavailable, Retry,
+            Size, Value,
+        };
+        let credentials = [Failure, Insufficient, Integrity, Size, Value];
+        assert!(credentials.into_iter().all(is_of_credential));
+        let own = [AuthFail, Handle, Lockout, NvUnavailable, Retry];
+        assert!(!own.into_iter().any(is_of_credential));
+    }
 }

@@ -141,7 +141,7 @@ check_names! {
     EventReplay = "event-replay",
     /// Firmware started the release's image.
     Pcr4 = "pcr-4",
-    /// The kernel loaded what the release has; only where the manifest predicts it.
+    /// The kernel loaded what the release has.
     Pcr9 = "pcr-9",
     /// The image is the release's.
     Pcr11 = "pcr-11",

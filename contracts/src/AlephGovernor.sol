@@ -84,6 +84,7 @@ contract AlephGovernor is
     error VotesNotByTime();
 
     /// @dev An implementation is never used but through a proxy.
+    /// @custom:oz-upgrades-unsafe-allow constructor
     constructor() {
         _disableInitializers();
     }

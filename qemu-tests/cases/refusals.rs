@@ -6,10 +6,9 @@ use aleph_devnet::{Machine, MachineOptions, Tpm, TpmAuthority};
 use aleph_qemu_tests::{Cli, Paths};
 use anyhow::{Context, Result, ensure};
 
-use crate::paths;
+use crate::{paths, power_off_after_one_agent};
 
 const BOOT_TIMEOUT: Duration = Duration::from_secs(240);
-const POWER_OFF_TIMEOUT: Duration = Duration::from_secs(120);
 /// A chain that is not there: nothing listens on this port of the host.
 const NO_CHAIN: &str = "[node]\nowner = \"0x70997970C51812dc3A010C7d01b50e0d17dc79C8\"\n\
     [chain]\nrpc_url = \"http://10.0.2.2:9\"\nchain_id = 42161\n\
@@ -68,8 +67,7 @@ async fn without_tpm_and_chain_a_node_says_so_and_stays_up() -> Result<()> {
         machine.console().contains("DEGRADED: no TPM 2.0"),
         "the console does not tell of the TPM"
     );
-    machine.press_power_button()?;
-    machine.wait_for_power_off(POWER_OFF_TIMEOUT)
+    power_off_after_one_agent(machine)
 }
 
 /// A key that the configuration does not know: a clear message, no restart loop, a machine that
@@ -85,8 +83,7 @@ async fn a_wrong_configuration_key_is_told_once() -> Result<()> {
     let console = machine.console();
     let told = console.matches("unknown field `ownr`").count();
     ensure!(told == 1, "told {told} times:\n{console}");
-    machine.press_power_button()?;
-    machine.wait_for_power_off(POWER_OFF_TIMEOUT)
+    power_off_after_one_agent(machine)
 }
 
 fn fresh(paths: &Paths) -> Result<&Path> {

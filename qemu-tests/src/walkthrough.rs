@@ -7,6 +7,7 @@ use std::{
 };
 
 use aleph_devnet::{DEV_ACCOUNTS, Layout, LocalNetwork, NetworkOptions};
+use aleph_sdk::{U256, format_amount, parse_amount};
 use aleph_types::Cid;
 use anyhow::{Context, Result, bail, ensure};
 
@@ -14,6 +15,8 @@ use crate::Cli;
 
 /// What the owner stakes.
 const STAKE: &str = "250000";
+/// What the customer pays for an hour, in ALEPH.
+const PRICE_PER_HOUR: &str = "0.36";
 /// Limits of the waits, generous for emulated machines on a busy host.
 const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(120);
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(420);
@@ -133,7 +136,8 @@ impl Walkthrough {
         self.done("uploaded a Debian 12 root file system", &format!(": {cid}"));
         let create = ["instance", "create", "--rootfs", cid, "--vcpus", "1", "--memory", "256"];
         let customer = self.cli.with_account(customer);
-        let created = customer.json(&[&create[..], &["--wait"]].concat())?;
+        let price = ["--price-per-hour", PRICE_PER_HOUR, "--wait"];
+        let created = customer.json(&[&create[..], &price].concat())?;
         ensure!(created["status"] == "running", "the job does not run: {created}");
         let job = created["job"].to_string();
         self.done("job created, assigned by the coordinator, running", &format!(": job {job}"));
@@ -186,6 +190,20 @@ impl Walkthrough {
         let logs = self.cli.text(&["instance", "logs", job])?;
         ensure!(logs.contains("reboot: Power down"), "the guest did not power off by itself");
         self.done("stopped: the guest powered off cleanly, the chain says completed", "");
+        self.settle(job)
+    }
+
+    /// The time that the node has proven is paid for, and nothing else.
+    fn settle(&self, job: &str) -> Result<()> {
+        let proven_s = self.cli.json(&["instance", "show", job])?["chain"]["accrued_s"].clone();
+        let proven_s = proven_s.as_u64().context("the chain tells of no proven time")?;
+        let [_, owner, _] = DEV_ACCOUNTS;
+        let settled = self.cli.with_account(owner).json(&["instance", "settle", job])?;
+        let due = U256::from(proven_s) * parse_amount(PRICE_PER_HOUR)? / U256::from(3600);
+        ensure!(proven_s > 0, "no second of the machine's life was proven");
+        ensure!(settled["paid"] == due.to_string() && settled["due"] == "0", "paid: {settled}");
+        let paid = format!(": {} ALEPH for {proven_s} s", format_amount(due));
+        self.done("paid for the time that the node proved", &paid);
         Ok(())
     }
 

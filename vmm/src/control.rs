@@ -23,7 +23,7 @@ use crate::Error;
 use crate::status::{Counters, State};
 
 /// First byte of every message and configuration.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// Largest packet on the control socket, and largest configuration.
 pub const MESSAGE_SIZE_BYTES_MAX: usize = 64 * 1024;
 /// Most virtual processors of a machine.
@@ -36,6 +36,8 @@ pub const MEMORY_MIB_MAX: u32 = 512 * 1024;
 pub const CMDLINE_SIZE_BYTES_MAX: usize = 2047;
 /// Most disks of a machine.
 pub const DISKS_MAX: usize = 16;
+/// Most network cards of a machine.
+pub const CARDS_MAX: usize = 8;
 /// Longest serial number of a disk (virtio's `GET_ID` has 20 bytes).
 pub const DISK_SERIAL_SIZE_BYTES_MAX: usize = 20;
 
@@ -55,6 +57,8 @@ pub struct MachineConfig {
     pub kernel_fd: i32,
     /// Disks in the order in which the guest sees them (`vda`, `vdb`, …).
     pub disks: Vec<Disk>,
+    /// Network cards in the order in which the guest sees them.
+    pub cards: Vec<Card>,
     /// Descriptor of the status page (see [`crate::status`]), open for reading and writing.
     pub status_fd: i32,
     /// Descriptor of the listening control socket.
@@ -70,6 +74,45 @@ pub struct Disk {
     pub read_only: bool,
     /// Serial number the guest reads: printable ASCII without spaces, ≤ 20 bytes, may be empty.
     pub serial: String,
+    /// How fast it may be used.
+    pub limit: RateLimit,
+}
+
+/// One network card, plugged into a tap.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Card {
+    /// Descriptor of the tap, attached with `IFF_TAP | IFF_NO_PI | IFF_VNET_HDR`.
+    pub fd: i32,
+    /// Hardware address: of one card, not of a group, and not zero.
+    pub mac: [u8; 6],
+    /// How fast it may receive.
+    pub receive_limit: RateLimit,
+    /// How fast it may send.
+    pub send_limit: RateLimit,
+}
+
+/// How much a device may do. A rate of zero means without limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateLimit {
+    /// Bytes per second.
+    pub bytes_per_s: u64,
+    /// Bytes at once, after a rest.
+    pub bytes_burst: u64,
+    /// Requests or frames per second.
+    pub operations_per_s: u64,
+    /// Requests or frames at once, after a rest.
+    pub operations_burst: u64,
+}
+
+/// What a [`RateLimit`] is for: a device of the machine, counted from zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Limited {
+    /// A disk's requests.
+    Disk(u8),
+    /// The frames a card receives.
+    Receive(u8),
+    /// The frames a card sends.
+    Send(u8),
 }
 
 /// Everything that can be asked of a running monitor.
@@ -82,6 +125,13 @@ pub enum Request {
     /// End the machine now, as if its power was cut. Answered by [`Response::Done`], then the
     /// process exits with [`Exit::Stopped`].
     Stop,
+    /// Hold a device to another limit from now on. Answered by [`Response::Done`].
+    SetLimit {
+        /// What to limit.
+        limited: Limited,
+        /// The new limit.
+        limit: RateLimit,
+    },
 }
 
 /// The answer to a [`Request`].
@@ -250,6 +300,12 @@ impl MachineConfig {
                 disk.serial
             ));
         }
+        if self.cards.len() > CARDS_MAX {
+            return refuse(format!("{} cards, at most {CARDS_MAX} fit", self.cards.len()));
+        }
+        if let Some(card) = self.cards.iter().find(|card| !card.mac_is_valid()) {
+            return refuse(format!("{:02x?} is no hardware address of a card", card.mac));
+        }
         self.validate_descriptors()
     }
 
@@ -257,6 +313,7 @@ impl MachineConfig {
     fn validate_descriptors(&self) -> Result<(), Error> {
         let mut fds = vec![self.kernel_fd, self.status_fd, self.control_fd];
         fds.extend(self.disks.iter().map(|disk| disk.fd));
+        fds.extend(self.cards.iter().map(|card| card.fd));
         fds.sort_unstable();
         if fds.iter().any(|&fd| fd <= 2) {
             return Err(Error::Config("a descriptor is negative or a standard stream".into()));
@@ -305,6 +362,13 @@ impl Disk {
     fn serial_is_valid(&self) -> bool {
         self.serial.len() <= DISK_SERIAL_SIZE_BYTES_MAX
             && self.serial.bytes().all(|byte| byte.is_ascii_graphic())
+    }
+}
+
+impl Card {
+    fn mac_is_valid(&self) -> bool {
+        let group = self.mac[0] & 1 != 0;
+        !group && self.mac != [0; 6]
     }
 }
 
@@ -382,34 +446,53 @@ mod tests {
 
     use super::*;
 
+    fn card(fd: i32, mac: [u8; 6]) -> Card {
+        let limit = RateLimit { bytes_per_s: 1, ..RateLimit::default() };
+        Card { fd, mac, receive_limit: limit, send_limit: RateLimit::default() }
+    }
+
     fn config() -> MachineConfig {
         MachineConfig {
             vcpus: 2,
             memory_mib: 256,
             cmdline: "console=ttyS0 root=/dev/vda rw".into(),
             kernel_fd: 3,
-            disks: vec![Disk { fd: 4, read_only: false, serial: "root".into() }],
+            disks: vec![Disk {
+                fd: 4,
+                read_only: false,
+                serial: "root".into(),
+                limit: RateLimit::default(),
+            }],
+            cards: vec![card(7, [2, 0, 0, 0, 0, 1])],
             status_fd: 5,
             control_fd: 6,
         }
     }
 
     fn any_config() -> impl Strategy<Value = MachineConfig> {
-        let disk = (any::<i32>(), any::<bool>(), ".{0,30}")
-            .prop_map(|(fd, read_only, serial)| Disk { fd, read_only, serial });
+        let disk =
+            (any::<i32>(), any::<bool>(), ".{0,30}").prop_map(|(fd, read_only, serial)| Disk {
+                fd,
+                read_only,
+                serial,
+                limit: RateLimit { operations_burst: 7, ..RateLimit::default() },
+            });
+        let card = any::<(i32, [u8; 6])>().prop_map(|(fd, mac)| self::card(fd, mac));
         (
             any::<(u8, u32, i32, i32, i32)>(),
             ".{0,200}",
             proptest::collection::vec(disk, 0..DISKS_MAX + 2),
+            proptest::collection::vec(card, 0..CARDS_MAX + 2),
         )
             .prop_map(
-                |((vcpus, memory_mib, kernel_fd, status_fd, control_fd), cmdline, disks)| {
+                |((vcpus, memory_mib, kernel_fd, status_fd, control_fd), cmdline, disks, cards)| {
                     MachineConfig {
                         vcpus,
                         memory_mib,
                         cmdline,
                         kernel_fd,
                         disks,
+                        cards,
                         status_fd,
                         control_fd,
                     }
@@ -427,7 +510,7 @@ mod tests {
 
     #[test]
     fn configuration_limits_are_refused() {
-        let broken: [fn(&mut MachineConfig); 11] = [
+        let broken: [fn(&mut MachineConfig); 15] = [
             |c| c.vcpus = 0,
             |c| c.vcpus = VCPUS_MAX + 1,
             |c| c.memory_mib = MEMORY_MIB_MIN - 1,
@@ -437,6 +520,10 @@ mod tests {
             |c| c.disks = vec![c.disks[0].clone(); DISKS_MAX + 1],
             |c| c.disks[0].serial = "x".repeat(DISK_SERIAL_SIZE_BYTES_MAX + 1),
             |c| c.disks[0].serial = "a b".into(),
+            |c| c.cards = vec![c.cards[0].clone(); CARDS_MAX + 1],
+            |c| c.cards[0].mac = [0; 6],
+            |c| c.cards[0].mac[0] |= 1,
+            |c| c.cards[0].fd = c.disks[0].fd,
             |c| c.kernel_fd = 2,
             |c| c.status_fd = c.control_fd,
         ];

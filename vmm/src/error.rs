@@ -55,6 +55,9 @@ pub enum Error {
         #[source]
         reason: io::Error,
     },
+    /// The monitor cannot confine itself, and does not run without that.
+    #[error("cannot confine itself: {0}")]
+    Confinement(String),
     /// This machine cannot run guests.
     #[error("no usable KVM: {0}; load kvm-amd or kvm-intel and check that virtualisation is on")]
     NoKvm(String),
@@ -98,6 +101,7 @@ impl Error {
             Error::NoKvm(_) => Exit::NoKvm,
             Error::ConnectionClosed
             | Error::StatusPage(_)
+            | Error::Confinement(_)
             | Error::Kvm { .. }
             | Error::Memory(_)
             | Error::Guest(_)

@@ -7,7 +7,7 @@
 //! protocol only.
 //!
 //! Threads: the main thread answers the control socket and decides the end; one thread per vCPU
-//! runs the guest; one thread per disk serves its queue. No asynchronous run time, no channel: the
+//! runs the guest; one thread per device serves its queues. No asynchronous run time, no channel: the
 //! threads share devices behind mutexes and wake each other with event descriptors.
 //!
 //! Invariants: nothing a guest writes (register, descriptor, table) makes the process panic, reach
@@ -17,7 +17,13 @@
 //! Of [`devices`], the decoders of what guests write are public, for fuzzing; nobody else needs
 //! them.
 //!
-//! What it does not do: networks, snapshots, confinement of itself, and any knowledge of jobs.
+//! Devices: disks, network cards on taps, random bytes, a serial console, a power button. Disks
+//! and cards can be held to rate limits, which [`control::Request::SetLimit`] changes.
+//!
+//! Before the guest's first instruction the process gives up what it no longer needs: capabilities,
+//! file systems, networks, and in each thread the system calls that are not in its table.
+//!
+//! What it does not do: snapshots, namespaces of its own, and any knowledge of jobs.
 
 #![deny(unsafe_code)]
 
@@ -27,6 +33,8 @@ pub mod status;
 
 #[cfg(feature = "monitor")]
 mod arch;
+#[cfg(feature = "monitor")]
+mod confine;
 #[cfg(feature = "monitor")]
 pub mod devices;
 #[cfg(feature = "monitor")]

@@ -2,14 +2,15 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::time::Instant;
 
 use kvm_ioctls::{Cap, IoEventAddress, Kvm, NoDatamatch, VmFd};
 use rustix::fs::OFlags;
 use vmm_sys_util::eventfd::EventFd;
 
-use crate::control::Exit;
+use crate::confine::{Confinement, Role};
+use crate::control::{Exit, Limited, RateLimit};
 use crate::devices::MsiMessage;
 use crate::devices::bus::Bus;
 use crate::devices::pci::PciBus;
@@ -17,6 +18,9 @@ use crate::devices::pci::msix::Sink;
 use crate::devices::serial::Serial;
 use crate::devices::virtio::VirtioDevice;
 use crate::devices::virtio::block::Block;
+use crate::devices::virtio::entropy::Entropy;
+use crate::devices::virtio::net::{self, Net};
+use crate::devices::virtio::throttle::SharedLimit;
 use crate::devices::virtio::transport::VirtioFunction;
 use crate::end::End;
 use crate::memory::GuestMemory;
@@ -50,6 +54,8 @@ pub struct Parts {
     pub kernel: File,
     /// The disks, in order.
     pub disks: Vec<DiskPart>,
+    /// The network cards, in order.
+    pub cards: Vec<CardPart>,
     /// The listening control socket, if the machine is to be controlled.
     pub control: Option<OwnedFd>,
     /// Copy the console to standard output.
@@ -65,6 +71,21 @@ pub struct DiskPart {
     pub read_only: bool,
     /// Serial number.
     pub serial: String,
+    /// How fast it may be used.
+    pub limit: RateLimit,
+}
+
+/// One network card.
+#[derive(Debug)]
+pub struct CardPart {
+    /// The tap.
+    pub tap: File,
+    /// Hardware address.
+    pub mac: [u8; 6],
+    /// How fast it may receive.
+    pub receive_limit: RateLimit,
+    /// How fast it may send.
+    pub send_limit: RateLimit,
 }
 
 /// Runs a machine to its end, which is in the status page when this returns. Threads of the machine
@@ -105,9 +126,12 @@ fn build_and_run(parts: Parts, status: &Arc<status::Writer>) -> Result<(Exit, St
     let started = Instant::now();
     // Before the first thread, so that all of them leave signals to the server.
     let signals = Signals::block()?;
-    let Parts { vcpus, memory_mib, cmdline, mut kernel, disks, control, echo_console } = parts;
+    let Parts { vcpus, memory_mib, cmdline, mut kernel, disks, cards, control, echo_console } =
+        parts;
     control.as_ref().map_or(Ok(()), check_control)?;
     let kvm = open_kvm()?;
+    // Everything is open: from here on, threads and files are this machine's.
+    let confinement = Confinement::of_process()?;
     let vm = Arc::new(create_vm(&kvm)?);
     let memory = memory::allocate(u64::from(memory_mib) << 20)?;
     memory::register(&vm, &memory)?;
@@ -116,14 +140,14 @@ fn build_and_run(parts: Parts, status: &Arc<status::Writer>) -> Result<(Exit, St
 
     let interrupts = arch::Interrupts::new(vm.clone())?;
     let mut pci = PciBus::default();
-    for (index, disk) in disks.into_iter().enumerate() {
-        let block = Block::new(format!("disk{index}"), disk.file, disk.read_only, &disk.serial)?;
-        let function = virtio_function(Box::new(block), index, &vm, &memory, &interrupts, status)?;
+    let limits = Limits::new(&disks, &cards);
+    for (index, device) in devices(disks, cards, &limits, &confinement)?.into_iter().enumerate() {
+        let function = virtio_function(device, index, &vm, &memory, &interrupts, status)?;
         pci.add(Box::new(function));
     }
     let serial = Serial::new(status.clone(), echo_console);
     let bus = Bus::new(pci, serial, interrupts);
-    let shared = Arc::new(Shared { bus, status: status.clone(), end: End::new()? });
+    let shared = Arc::new(Shared { bus, limits, status: status.clone(), end: End::new()? });
 
     let mut processors = Vec::new();
     for id in 0..vcpus {
@@ -131,11 +155,69 @@ fn build_and_run(parts: Parts, status: &Arc<status::Writer>) -> Result<(Exit, St
         arch::set_up_vcpu(&kvm, &vcpu, id, vcpus, entry)?;
         processors.push((id, vcpu));
     }
-    status.set_running();
+    let start = Arc::new(Barrier::new(processors.len() + 1));
     for (id, processor) in processors {
-        vcpu::spawn(id, processor, shared.clone())?;
+        vcpu::spawn(id, processor, shared.clone(), confinement.clone(), start.clone())?;
     }
+    confinement.of_thread(Role::Main)?;
+    status.set_running();
+    // No guest instruction before every thread is confined.
+    start.wait();
     Server { shared, control, signals, vcpus, memory_mib, started }.run()
+}
+
+/// The limits of all devices, to be changed while they run.
+pub(crate) struct Limits {
+    disks: Vec<SharedLimit>,
+    cards: Vec<net::Limits>,
+}
+
+impl Limits {
+    fn new(disks: &[DiskPart], cards: &[CardPart]) -> Limits {
+        let card = |card: &CardPart| net::Limits {
+            receive: SharedLimit::new(card.receive_limit),
+            send: SharedLimit::new(card.send_limit),
+        };
+        Limits {
+            disks: disks.iter().map(|disk| SharedLimit::new(disk.limit)).collect(),
+            cards: cards.iter().map(card).collect(),
+        }
+    }
+
+    /// The limit of one device, if there is such a device.
+    pub(crate) fn get(&self, limited: Limited) -> Option<&SharedLimit> {
+        match limited {
+            Limited::Disk(index) => self.disks.get(usize::from(index)),
+            Limited::Receive(index) => {
+                self.cards.get(usize::from(index)).map(|limits| &limits.receive)
+            }
+            Limited::Send(index) => self.cards.get(usize::from(index)).map(|limits| &limits.send),
+        }
+    }
+}
+
+/// All virtio devices, in the order of their slots.
+fn devices(
+    disks: Vec<DiskPart>,
+    cards: Vec<CardPart>,
+    limits: &Limits,
+    confinement: &Confinement,
+) -> Result<Vec<Box<dyn VirtioDevice>>, Error> {
+    let mut devices: Vec<Box<dyn VirtioDevice>> = Vec::new();
+    for (index, (disk, limit)) in disks.into_iter().zip(&limits.disks).enumerate() {
+        let DiskPart { file, read_only, serial, .. } = disk;
+        let name = format!("disk{index}");
+        let limit = limit.clone();
+        let block = Block::new(name, file, read_only, &serial, limit, confinement)?;
+        devices.push(Box::new(block));
+    }
+    for (index, (card, limits)) in cards.into_iter().zip(&limits.cards).enumerate() {
+        let name = format!("net{index}");
+        let net = Net::new(name, card.tap, card.mac, limits.clone(), confinement)?;
+        devices.push(Box::new(net));
+    }
+    devices.push(Box::new(Entropy::new(confinement)?));
+    Ok(devices)
 }
 
 fn open_kvm() -> Result<Kvm, Error> {

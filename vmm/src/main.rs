@@ -5,8 +5,8 @@ use std::fs::{File, OpenOptions};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::Arc;
 
-use aleph_vmm::control::{Disk, MachineConfig};
-use aleph_vmm::machine::{self, DiskPart, Parts};
+use aleph_vmm::control::{Card, Disk, MachineConfig, RateLimit};
+use aleph_vmm::machine::{self, CardPart, DiskPart, Parts};
 use aleph_vmm::{Error, status};
 use rustix::fs::MemfdFlags;
 
@@ -58,7 +58,20 @@ fn inherited_machine(number: &str) -> Result<Start, Error> {
 fn inherit_parts(config: &MachineConfig) -> Result<Parts, Error> {
     let disk = |disk: &Disk| {
         let file = File::from(inherit(disk.fd)?);
-        Ok(DiskPart { file, read_only: disk.read_only, serial: disk.serial.clone() })
+        Ok(DiskPart {
+            file,
+            read_only: disk.read_only,
+            serial: disk.serial.clone(),
+            limit: disk.limit,
+        })
+    };
+    let card = |card: &Card| {
+        Ok(CardPart {
+            tap: File::from(inherit(card.fd)?),
+            mac: card.mac,
+            receive_limit: card.receive_limit,
+            send_limit: card.send_limit,
+        })
     };
     Ok(Parts {
         vcpus: config.vcpus,
@@ -66,6 +79,7 @@ fn inherit_parts(config: &MachineConfig) -> Result<Parts, Error> {
         cmdline: config.cmdline.clone(),
         kernel: inherit(config.kernel_fd)?.into(),
         disks: config.disks.iter().map(disk).collect::<Result<_, Error>>()?,
+        cards: config.cards.iter().map(card).collect::<Result<_, Error>>()?,
         control: Some(inherit(config.control_fd)?),
         echo_console: false,
     })
@@ -92,6 +106,7 @@ fn command_line_machine(options: &[&str]) -> Result<Start, Error> {
         // Placeholders that pass the check of the limits: this machine's files are opened here.
         kernel_fd: 3,
         disks: Vec::new(),
+        cards: Vec::new(),
         status_fd: 4,
         control_fd: 5,
     };
@@ -117,6 +132,7 @@ fn command_line_machine(options: &[&str]) -> Result<Start, Error> {
         cmdline: config.cmdline,
         kernel: kernel.ok_or(Error::Config(format!("--kernel is missing\n{USAGE}")))?,
         disks,
+        cards: Vec::new(),
         control: None,
         echo_console: true,
     };
@@ -137,7 +153,12 @@ fn open_disk(argument: &str) -> Result<DiskPart, Error> {
         Some(path) => (path, true),
         None => (argument, false),
     };
-    Ok(DiskPart { file: open(path, !read_only)?, read_only, serial: String::new() })
+    Ok(DiskPart {
+        file: open(path, !read_only)?,
+        read_only,
+        serial: String::new(),
+        limit: RateLimit::default(),
+    })
 }
 
 fn open(path: &str, write: bool) -> Result<File, Error> {

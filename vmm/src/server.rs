@@ -118,7 +118,7 @@ impl Server {
     }
 
     fn carry_out(&self, request: &Request) -> Response {
-        let Shared { bus, status, end } = &*self.shared;
+        let Shared { bus, limits, status, end } = &*self.shared;
         match request {
             Request::Status => Response::Status(Status {
                 pid: std::process::id(),
@@ -137,6 +137,13 @@ impl Server {
                 end.reach(Exit::Stopped, "stopped by request".into());
                 Response::Done
             }
+            Request::SetLimit { limited, limit } => match limits.get(*limited) {
+                Some(shared) => {
+                    shared.set(*limit);
+                    Response::Done
+                }
+                None => Response::Error(format!("this machine has no {limited:?}")),
+            },
         }
     }
 }

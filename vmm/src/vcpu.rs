@@ -1,30 +1,44 @@
 //! Virtual processors: one thread each, which runs the guest and carries out what it asks of
 //! devices.
 
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 
 use kvm_ioctls::{VcpuExit, VcpuFd};
 
 use crate::Error;
+use crate::confine::{Confinement, Role};
 use crate::control::Exit;
 use crate::devices::bus::Bus;
 use crate::devices::power::Action;
 use crate::end::End;
+use crate::machine::{Limits, describe};
 use crate::status::{self, Counter};
 
 /// What all vCPUs share.
 pub(crate) struct Shared {
     pub(crate) bus: Bus,
+    pub(crate) limits: Limits,
     pub(crate) status: Arc<status::Writer>,
     pub(crate) end: End,
 }
 
-/// Starts the thread of one vCPU.
-pub(crate) fn spawn(id: u8, mut vcpu: VcpuFd, shared: Arc<Shared>) -> Result<(), Error> {
+/// Starts the thread of one vCPU; it waits, confined, for all the others.
+pub(crate) fn spawn(
+    id: u8,
+    mut vcpu: VcpuFd,
+    shared: Arc<Shared>,
+    confinement: Confinement,
+    start: Arc<Barrier>,
+) -> Result<(), Error> {
     std::thread::Builder::new()
         .name(format!("vcpu{id}"))
         .spawn(move || {
-            let (exit, reason) = run(&mut vcpu, &shared);
+            let confined = confinement.of_thread(Role::Vcpu);
+            start.wait();
+            let (exit, reason) = match confined {
+                Ok(()) => run(&mut vcpu, &shared),
+                Err(error) => (Exit::Internal, describe(&error)),
+            };
             shared.end.reach(exit, format!("vcpu{id}: {reason}"));
         })
         .map(drop)

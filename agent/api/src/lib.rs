@@ -12,7 +12,9 @@
 //! Invariants:
 //! - every resource that a client can take has a limit: connections, requests at once, uploads,
 //!   followed logs, bytes of a body, and the time of a handshake, of headers, of an answer and of
-//!   a stalled read or write;
+//!   a stalled read or write; an upload has a least rate;
+//! - no client alone takes every connection: a client is an IPv4 address or a /64 of IPv6, loopback
+//!   included, so that behind a proxy the limit for one client has to be as high as that for all;
 //! - a request over a limit is answered at once (503 with `Retry-After`), never queued; health
 //!   and metrics are answered even then;
 //! - an upload is read no faster than it is stored;
@@ -23,6 +25,7 @@
 
 #![forbid(unsafe_code)]
 
+mod clients;
 mod error;
 mod identity;
 mod metrics;

@@ -62,6 +62,8 @@ metric_set! {
     pub struct Metrics {
         /// Connections that are open.
         api_connections: Gauge = Gauge::default(),
+        /// Connections closed at once because their client had too many.
+        api_connections_refused: Counter = Counter::default(),
         /// Connections that ended before their TLS handshake did.
         api_handshake_failures: Counter = Counter::default(),
         /// Answers to requests, by route, method and status.

@@ -17,13 +17,20 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
-use crate::{ApiError, Identity, Metrics, Node, routes, stall::WriteStall};
+use crate::{
+    ApiError, Identity, Metrics, Node,
+    clients::{ClientPlace, Clients},
+    routes,
+    stall::WriteStall,
+};
 
 /// What clients may take of the node.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Connections at once; more wait in the kernel's queue.
     pub connections_max: usize,
+    /// Connections at once of one client, which is an IPv4 address or a /64 of IPv6; more are closed.
+    pub connections_per_client_max: usize,
     /// Requests at once that wait for an answer; more are refused.
     pub requests_max: usize,
     /// Uploads at once; more are refused.
@@ -38,8 +45,11 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// From a request to its answer, uploads apart.
     pub answer_timeout: Duration,
-    /// Without a byte of a body read or of an answer taken.
+    /// Without a byte of a body read or of an answer taken; and how far an upload may be behind its
+    /// least rate.
     pub stall_timeout: Duration,
+    /// The least rate of an upload, of which only the time counts in which its sender is waited for.
+    pub upload_bytes_per_s_min: u32,
     /// For requests under way when the server stops.
     pub drain_timeout: Duration,
 }
@@ -49,6 +59,8 @@ impl Default for Limits {
         Self {
             // About 40 KiB each in TLS and HTTP buffers: 10 MiB.
             connections_max: 256,
+            // More than any program of ours opens, and eight clients get along.
+            connections_per_client_max: 32,
             // An answer comes from memory or one disk read; more at once only grow the queue.
             requests_max: 64,
             // One saturates a disk; a few let a slow sender and a fast one share it.
@@ -60,6 +72,8 @@ impl Default for Limits {
             // A quote of an emulated TPM takes seconds.
             answer_timeout: Duration::from_secs(60),
             stall_timeout: Duration::from_secs(30),
+            // Slower than any line that a blob of some size is sent over.
+            upload_bytes_per_s_min: 16 << 10,
             drain_timeout: Duration::from_secs(5),
         }
     }
@@ -105,10 +119,16 @@ impl Server {
         let Self { listener, tls, limits, metrics, .. } = self;
         let app = routes::router(node, registry, metrics.clone(), limits, stop.clone());
         let acceptor = TlsAcceptor::from(tls);
-        let places = Arc::new(Semaphore::new(limits.connections_max));
+        let door = Door {
+            listener,
+            places: Arc::new(Semaphore::new(limits.connections_max)),
+            clients: Clients::new(limits.connections_per_client_max),
+            metrics: metrics.clone(),
+        };
         let tasks = TaskTracker::new();
 
-        while let Some((stream, place)) = accept(&listener, &places, &stop).await {
+        // Nothing once it is time to stop.
+        while let Some((stream, place)) = stop.run_until_cancelled(door.admit()).await.flatten() {
             let connection = Connection {
                 acceptor: acceptor.clone(),
                 app: app.clone(),
@@ -123,7 +143,7 @@ impl Server {
                 drop(place);
             });
         }
-        drop(listener);
+        drop(door);
         tasks.close();
         tasks.wait().await;
     }
@@ -135,18 +155,32 @@ impl std::fmt::Debug for Server {
     }
 }
 
-/// The next connection, when there is a place for it; nothing once it is time to stop.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-    stop: &CancellationToken,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
-    let next = async {
+/// Lets connections in.
+struct Door {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+    clients: Clients,
+    metrics: Metrics,
+}
+
+/// What a connection holds as long as it is open.
+type Place = (OwnedSemaphorePermit, ClientPlace);
+
+impl Door {
+    /// The next connection, when there is a place for it. One whose client has too many is closed:
+    /// it would wait where others wait, and before them.
+    async fn admit(&self) -> Option<(TcpStream, Place)> {
         // The semaphore is never closed.
-        let place = places.clone().acquire_owned().await.ok()?;
+        let place = self.places.clone().acquire_owned().await.ok()?;
         loop {
-            match listener.accept().await {
-                Ok((stream, _)) => return Some((stream, place)),
+            match self.listener.accept().await {
+                Ok((stream, peer)) => match self.clients.admit(peer.ip()) {
+                    Some(of_client) => return Some((stream, (place, of_client))),
+                    None => {
+                        self.metrics.api_connections_refused.inc();
+                        debug!(%peer, "closed a connection: its client has too many");
+                    }
+                },
                 Err(error) if is_of_the_peer(&error) => {}
                 Err(error) => {
                     // No file descriptors or memory: connections have to end first.
@@ -155,8 +189,7 @@ async fn accept(
                 }
             }
         }
-    };
-    stop.run_until_cancelled(next).await.flatten()
+    }
 }
 
 /// The peer went away before it was accepted: nothing is wrong here.

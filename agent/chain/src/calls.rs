@@ -7,7 +7,10 @@ use aleph_contracts::{
     NodeRegistry::NodeRegistryErrors, NodeStatus as NodeStatusCode, NodeType as NodeTypeCode,
     StakingManager, StakingManager::StakingManagerErrors,
 };
-use aleph_types::{Address, Digest, JobId, JobStatus, NodeId, Resources, job::Job};
+use aleph_types::{
+    Address, Digest, JobId, JobStatus, NodeId, Resources,
+    job::{Job, JobTerms},
+};
 use alloy::{
     primitives::{Address as AlloyAddress, B256, Bytes, U256, hex},
     sol_types::{Revert, SolCall, SolError, SolInterface},
@@ -169,8 +172,15 @@ impl At<'_> {
             },
             metadata: node.metadata,
             region: node.region,
+            attested_at_s: self.attested_at_s(id).await?,
             stake: self.stake(id).await?,
         }))
+    }
+
+    async fn attested_at_s(&self, id: NodeId) -> Result<u64, RpcError> {
+        let call = NodeRegistry::getAttestationCall { nodeId: id.0.into() };
+        let attestation = self.ask(self.addresses.node_registry, call).await?;
+        Ok(attestation.attestedAt)
     }
 
     async fn stake(&self, id: NodeId) -> Result<Stake, RpcError> {
@@ -209,8 +219,15 @@ impl At<'_> {
                 memory_mib: job.resources.memoryMib,
                 disk_mib: job.resources.diskMib,
             },
+            terms: JobTerms {
+                price_per_hour: job.pricePerHour,
+                token: (!job.token.is_zero()).then(|| address(job.token)),
+                gpus: job.resources.gpuCount,
+                attested_within_s: job.attestedWithin,
+            },
             created_at_s: job.createdAt,
             last_heartbeat_s: job.lastHeartbeat,
+            accrued_s: job.accruedSeconds,
             reason: job.reason,
         }))
     }
@@ -313,6 +330,10 @@ pub(crate) fn key_of(log: &Log, addresses: &Addresses) -> Option<Key> {
             NodeRegistry::NodeActivated::SIGNATURE_HASH,
             NodeRegistry::NodeDeactivated::SIGNATURE_HASH,
             NodeRegistry::NodeDeregistered::SIGNATURE_HASH,
+            NodeRegistry::NodeEvicted::SIGNATURE_HASH,
+            NodeRegistry::NodeAttested::SIGNATURE_HASH,
+            NodeRegistry::KeyEnrolled::SIGNATURE_HASH,
+            NodeRegistry::KeyRevoked::SIGNATURE_HASH,
         ])
     {
         return Some(Key::Node(NodeId(subject.0)));
@@ -322,6 +343,7 @@ pub(crate) fn key_of(log: &Log, addresses: &Addresses) -> Option<Key> {
             StakingManager::Staked::SIGNATURE_HASH,
             StakingManager::Unstaked::SIGNATURE_HASH,
             StakingManager::Withdrawn::SIGNATURE_HASH,
+            StakingManager::Slashed::SIGNATURE_HASH,
         ])
     {
         return Some(Key::Node(NodeId(subject.0)));
@@ -330,6 +352,7 @@ pub(crate) fn key_of(log: &Log, addresses: &Addresses) -> Option<Key> {
         && is(&[
             JobManager::JobCreated::SIGNATURE_HASH,
             JobManager::JobAssigned::SIGNATURE_HASH,
+            JobManager::JobReassigned::SIGNATURE_HASH,
             JobManager::JobStarted::SIGNATURE_HASH,
             JobManager::JobHeartbeat::SIGNATURE_HASH,
             JobManager::JobStopRequested::SIGNATURE_HASH,

@@ -127,6 +127,8 @@ pub struct NodeRecord {
     pub metadata: String,
     /// Where it says it is.
     pub region: String,
+    /// When it last showed the chain by a quote what it runs, in seconds of Unix time; 0 for never.
+    pub attested_at_s: u64,
     /// What is staked for it.
     pub stake: Stake,
 }

@@ -117,7 +117,8 @@ impl Ledger {
     }
 }
 
-fn occupied(resources: Resources) -> Resources {
+/// What a job's machine takes of a node: what the job asks for, and what its monitor needs.
+pub fn occupied(resources: Resources) -> Resources {
     let overhead_mib = overhead_mib(resources.memory_mib);
     let memory_mib = resources.memory_mib.saturating_add(overhead_mib);
     Resources { memory_mib, ..resources }

@@ -26,43 +26,68 @@ pub(crate) fn prepare(
     }
     let folder = path.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(folder).map_err(ExecutorError::file("create", folder))?;
+    // Under its name only when whole: a copy that was interrupted is begun anew, and takes no room
+    // until then.
+    let part = path.with_extension("part");
+    match fs::remove_file(&part) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(failed("begin")(error));
+        }
+        _ => {}
+    }
     let image_bytes = image.metadata().map_err(failed("measure the image of"))?.len();
     let disk_bytes = disk_mib.saturating_mul(MIB);
     if image_bytes > disk_bytes {
         return Err(ExecutorError::DiskTooSmall { image_mib: image_bytes.div_ceil(MIB), disk_mib });
     }
-    let stat = statvfs(folder).map_err(|error| failed("measure the room for")(error.into()))?;
-    let available_mib = stat.f_bavail.saturating_mul(stat.f_frsize) / MIB;
+    let available_mib = available_mib(folder)?;
     if available_mib < disk_mib {
         return Err(ExecutorError::DiskFull { available_mib, disk_mib });
     }
-
-    // Under its name only when whole: a copy that was interrupted is begun anew.
-    let part = path.with_extension("part");
-    let disk = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&part)
-        .map_err(failed("create"))?;
-    if let Err(error) = ioctl_ficlone(&disk, image) {
-        debug!(%error, "the file system does not share blocks: copying the image");
-        copy(image, &disk, image_bytes, cancelled).map_err(|error| match error.kind() {
-            io::ErrorKind::Interrupted => ExecutorError::Cancelled,
-            _ => failed("copy the image to")(error),
-        })?;
-    }
-    let finish = || {
-        disk.set_len(disk_bytes)?;
-        // What a customer was promised is taken now: later uploads find the disk that much fuller,
-        // instead of a guest finding no room for what it writes.
-        fallocate(&disk, FallocateFlags::empty(), 0, disk_bytes)?;
-        disk.sync_all()?;
+    let made = make(&part, image, image_bytes, disk_bytes, cancelled);
+    let made = made.and_then(|()| {
         fs::rename(&part, path)?;
         File::open(folder)?.sync_all()
-    };
-    finish().map_err(failed("finish"))
+    });
+    made.map_err(|error| {
+        // What is left of it takes room that another disk may need. If it cannot be removed now, it
+        // is before the next try.
+        let _ = fs::remove_file(&part);
+        match error.kind() {
+            _ if cancelled.is_cancelled() => ExecutorError::Cancelled,
+            // Others may have taken the room since it was measured.
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                ExecutorError::DiskFull { available_mib, disk_mib }
+            }
+            _ => failed("make")(error),
+        }
+    })
+}
+
+fn available_mib(folder: &Path) -> Result<u64, ExecutorError> {
+    let stat = statvfs(folder)
+        .map_err(|error| ExecutorError::file("measure the disk of", folder)(error.into()))?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize) / MIB)
+}
+
+/// Fills a new file with the image, and grows it to the disk's size.
+fn make(
+    part: &Path,
+    image: &File,
+    image_bytes: u64,
+    disk_bytes: u64,
+    cancelled: &CancellationToken,
+) -> io::Result<()> {
+    let disk = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(part)?;
+    if let Err(error) = ioctl_ficlone(&disk, image) {
+        debug!(%error, "the file system does not share blocks: copying the image");
+        copy(image, &disk, image_bytes, cancelled)?;
+    }
+    disk.set_len(disk_bytes)?;
+    // What a customer was promised is taken now: later uploads find the disk that much fuller,
+    // instead of a guest finding no room for what it writes.
+    fallocate(&disk, FallocateFlags::empty(), 0, disk_bytes)?;
+    disk.sync_all()
 }
 
 const MIB: u64 = 1 << 20;
@@ -160,5 +185,16 @@ mod tests {
         let error = prepare(&path, &image(b"x"), u64::MAX >> 21, &token).unwrap_err();
         assert!(matches!(error, ExecutorError::DiskFull { .. }), "{error}");
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_an_interrupted_copy_left_takes_no_room_from_the_next_try() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("root.img");
+        let part = path.with_extension("part");
+        fs::write(&part, vec![9; 1 << 20]).unwrap();
+        let token = CancellationToken::new();
+        prepare(&path, &image(b"x"), u64::MAX >> 21, &token).unwrap_err();
+        assert!(!part.exists());
     }
 }

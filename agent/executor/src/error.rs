@@ -50,7 +50,10 @@ pub enum ExecutorError {
         disk_mib: u64,
     },
     /// The data disk has no room for another machine's disk.
-    #[error("the data disk has {available_mib} MiB left, the job's disk needs {disk_mib} MiB")]
+    #[error(
+        "the data disk has {available_mib} MiB left, the job's disk needs {disk_mib} MiB: \
+         try again later, or choose another node"
+    )]
     DiskFull {
         /// What is free.
         available_mib: u64,
@@ -107,6 +110,11 @@ impl ExecutorError {
         move |source| Self::File { doing, path, source }
     }
 
+    /// Trying again helps as soon as another machine is gone.
+    pub(crate) fn is_lack_of_room(&self) -> bool {
+        matches!(self, Self::NoRoom { .. } | Self::DiskFull { .. })
+    }
+
     /// Trying again cannot help.
     pub(crate) fn is_final(&self) -> bool {
         matches!(
@@ -117,16 +125,4 @@ impl ExecutorError {
                 | Self::DiskTooSmall { .. }
         )
     }
-}
-
-/// An error and what caused it, in one line.
-pub(crate) fn in_words(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        words.push_str(": ");
-        words.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    words
 }

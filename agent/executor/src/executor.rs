@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use aleph_types::{JobId, JobSpec};
+use aleph_types::{JobId, JobSpec, text::in_words};
 use aleph_vmm::status::{Console, Reader};
 use tokio::{
     sync::watch,
@@ -20,7 +20,6 @@ use crate::{
     Capacity, DesiredVms, ExecutorError, ExecutorOptions, Images, Power, Reports, VmView, VmViews,
     archive::Archive,
     capacity::Ledger,
-    error::in_words,
     leftovers::{self, Leftovers},
     record::Record,
     supervisor::{Goal, Shared, Supervisor},

@@ -15,6 +15,7 @@
 //! - nothing is removed before it is known what is desired;
 //! - a machine that fails is tried again a limited number of times, with growing pauses, over
 //!   restarts of agent and host; then it has failed for good and is reported so;
+//! - a machine that others leave no room has not failed: it waits for them, though not for ever;
 //! - machines never reserve more than the capacity that the node gave them;
 //! - a disk is under its name only when it is whole, and is then never made anew;
 //! - how a machine ended and the end of its console are kept when it is removed, of the last
@@ -44,7 +45,7 @@ mod view;
 
 pub use aleph_vmm::status::Console;
 pub use archive::{ENDED_FOR, ENDED_MAX};
-pub use capacity::{Capacity, HostReserve};
+pub use capacity::{Capacity, HostReserve, occupied};
 pub use error::ExecutorError;
 pub use executor::{Executor, Reconciler};
 pub use options::{ExecutorOptions, RestartPolicy};

@@ -13,7 +13,7 @@ use std::{
 
 use aleph_types::JobSpec;
 use aleph_vmm::{
-    control::{Client, Disk, Exit, MachineConfig, Request, Response, listen},
+    control::{Client, Disk, Exit, MachineConfig, RateLimit, Request, Response, listen},
     status::{self, Reader, State},
 };
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -222,7 +222,13 @@ fn machine_config(
         memory_mib: u32::try_from(spec.resources.memory_mib).unwrap_or(u32::MAX),
         cmdline: options.cmdline.clone(),
         kernel_fd: descriptors.kernel,
-        disks: vec![Disk { fd: descriptors.disk, read_only: false, serial: "root".into() }],
+        disks: vec![Disk {
+            fd: descriptors.disk,
+            read_only: false,
+            serial: "root".into(),
+            limit: RateLimit::default(),
+        }],
+        cards: Vec::new(),
         status_fd: descriptors.status,
         control_fd: descriptors.control,
     }

@@ -48,6 +48,10 @@ pub struct RestartPolicy {
     pub pause: Duration,
     /// The longest pause.
     pub pause_max: Duration,
+    /// So often a machine waits for others to leave it room, with the same pauses; a wait is no
+    /// failure. Long enough in all for a machine that has ended to be taken away: what it held is
+    /// free only then.
+    pub room_waits_max: u32,
     /// A machine that ran for so long has its earlier failures forgiven.
     pub healthy_after: Duration,
     /// A guest that resets itself sooner than this after its start counts as failed: nobody
@@ -56,8 +60,9 @@ pub struct RestartPolicy {
 }
 
 impl RestartPolicy {
-    pub(crate) fn pause_after(&self, failures: u32) -> Duration {
-        let doublings = failures.saturating_sub(1).min(16);
+    /// The pause before the next try, after so many in vain.
+    pub(crate) fn pause_after(&self, tries: u32) -> Duration {
+        let doublings = tries.saturating_sub(1).min(16);
         self.pause.saturating_mul(1 << doublings).min(self.pause_max)
     }
 }
@@ -68,6 +73,8 @@ impl Default for RestartPolicy {
             failures_max: 3,
             pause: Duration::from_secs(1),
             pause_max: Duration::from_secs(60),
+            // 1 + 2 + 4 + … + 60 + 60 + 60 s: four minutes.
+            room_waits_max: 9,
             healthy_after: Duration::from_secs(600),
             reset_is_wanted_after: Duration::from_secs(60),
         }
@@ -151,7 +158,18 @@ mod tests {
     fn pauses_double_up_to_their_limit() {
         let policy = RestartPolicy { pause_max: Duration::from_secs(5), ..Default::default() };
         let pauses: Vec<_> =
-            [1, 2, 3, 4, 100].map(|failures| policy.pause_after(failures).as_secs()).into();
+            [1, 2, 3, 4, 100].map(|tries| policy.pause_after(tries).as_secs()).into();
         assert_eq!(pauses, [1, 2, 4, 5, 5]);
+    }
+
+    #[test]
+    fn waits_for_room_outlast_the_removal_of_another_machine() {
+        let policy = RestartPolicy::default();
+        let in_all: Duration =
+            (1..=policy.room_waits_max).map(|wait| policy.pause_after(wait)).sum();
+        // A job's end is believed a minute after the chain told of it; its guest has as long to
+        // power off.
+        assert!(in_all >= Duration::from_secs(2 * 60 + 60), "{in_all:?}");
+        assert!(in_all <= Duration::from_secs(5 * 60), "{in_all:?}");
     }
 }

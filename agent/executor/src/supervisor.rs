@@ -1,6 +1,6 @@
 use std::{future::pending, pin::pin, sync::Arc, time::Duration};
 
-use aleph_types::{JobId, JobSpec};
+use aleph_types::{JobId, JobSpec, text::in_words};
 use aleph_vmm::{
     control::{Exit, Request},
     status::State,
@@ -17,9 +17,7 @@ use crate::{
     ExecutorError, ExecutorOptions, Images, Reports, VmEvent, VmState, VmView, VmViews,
     archive::Archive,
     capacity::Ledger,
-    disk,
-    error::in_words,
-    leftovers,
+    disk, leftovers,
     monitor::{self, Ended, Monitor},
     options::{Places, RestartPolicy},
     record::{End, Record},
@@ -62,6 +60,8 @@ pub(crate) struct Supervisor<I, R> {
     goal: watch::Receiver<Goal>,
     record: Record,
     monitor: Option<Monitor>,
+    /// How often in a row the others had left it no room.
+    room_waits: u32,
 }
 
 impl<I: Images, R: Reports> Supervisor<I, R> {
@@ -71,7 +71,7 @@ impl<I: Images, R: Reports> Supervisor<I, R> {
         goal: watch::Receiver<Goal>,
     ) -> Self {
         let (job, places) = (spec.id, shared.options.places(spec.id));
-        Self { shared, job, places, goal, record: Record::new(spec), monitor: None }
+        Self { shared, job, places, goal, record: Record::new(spec), monitor: None, room_waits: 0 }
     }
 
     /// Runs until the machine is removed or the host goes down. Dropping the future leaves the
@@ -174,15 +174,20 @@ impl<I: Images, R: Reports> Supervisor<I, R> {
             }
         };
         if cancelled.is_cancelled() {
-            return self.shared.ledger.release_compute(self.job);
+            return self.give_back();
         }
         // Not cut off by a changed goal: a process that was started must be known.
         let started = match prepared {
-            Ok(()) => self.start().await,
+            Ok(()) => {
+                self.room_waits = 0;
+                self.start().await
+            }
             Err(error) => Err(error),
         };
-        if let Err(error) = started {
-            self.fail(in_words(&error), error.is_final()).await;
+        match started {
+            Ok(()) => {}
+            Err(error) if error.is_lack_of_room() => self.wait_for_room(in_words(&error)).await,
+            Err(error) => self.fail(in_words(&error), error.is_final()).await,
         }
     }
 
@@ -272,6 +277,20 @@ impl<I: Images, R: Reports> Supervisor<I, R> {
         }
     }
 
+    /// Other machines have what this one needs, which is no failure of its own. Returns when it is
+    /// time to look again; after many looks in vain, the job is told that there is no room.
+    async fn wait_for_room(&mut self, words: String) {
+        let policy = &self.shared.options.restart;
+        if self.room_waits >= policy.room_waits_max {
+            let reason = format!("{words} (waited {} times for room)", self.room_waits);
+            return self.finish(End::Failed { reason }).await;
+        }
+        self.room_waits += 1;
+        let pause = policy.pause_after(self.room_waits);
+        info!(job = %self.job, waits = self.room_waits, ?pause, words, "a machine waits for room");
+        self.pause(words, pause).await;
+    }
+
     /// Notes a failure. Unless it is the last one, returns when it is time to try again.
     async fn fail(&mut self, words: String, is_final: bool) {
         let policy = &self.shared.options.restart;
@@ -286,14 +305,29 @@ impl<I: Images, R: Reports> Supervisor<I, R> {
         }
         let pause = policy.pause_after(failures);
         warn!(job = %self.job, failures, ?pause, words, "a machine failed and is tried again");
-        self.shared.ledger.release_compute(self.job);
         self.save().await;
+        self.pause(words, pause).await;
+    }
+
+    /// Lets others have what it does not need now. Returns when it is time to try again, or when
+    /// something else is wanted.
+    async fn pause(&self, words: String, pause: Duration) {
+        self.give_back();
         let detail = format!("{words}; trying again in {} s", pause.as_secs());
         self.publish(VmState::Preparing { detail });
         let mut goal = self.goal.clone();
         tokio::select! {
             () = sleep(pause) => {}
             () = changed(&mut goal) => {}
+        }
+    }
+
+    /// Frees what it occupies, but for a disk that is made.
+    fn give_back(&self) {
+        let Shared { ledger, .. } = &*self.shared;
+        match self.places.disk().exists() {
+            true => ledger.release_compute(self.job),
+            false => ledger.release(self.job),
         }
     }
 
@@ -341,7 +375,8 @@ impl<I: Images, R: Reports> Supervisor<I, R> {
             self.record.failures = 0;
         }
         self.record.end = Some(end);
-        self.shared.ledger.release_compute(self.job);
+        self.room_waits = 0;
+        self.give_back();
         self.save().await;
         self.publish(self.record.resting_state());
         self.report_end().await;

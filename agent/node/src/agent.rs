@@ -15,6 +15,7 @@ use aleph_types::{
         Registration,
     },
     job::Job,
+    text::in_words,
     wire,
 };
 use bytes::Bytes;
@@ -23,7 +24,6 @@ use crate::{
     messages::{Messages, PutMessageError},
     readiness::Conditions,
     tpm::{QuoteError, TpmHandle},
-    words::in_words,
 };
 
 /// Everything that the interface is asked about.
@@ -95,7 +95,7 @@ impl Node for Agent {
     }
 
     async fn open_blob(&self, cid: Cid) -> Result<BlobFile, Refusal> {
-        let file = self.blobs.open_verified_async(cid).await.map_err(|error| refuse(&error))?;
+        let file = self.blobs.open_verified(cid).await.map_err(|error| refuse(&error))?;
         let size_bytes = file.metadata().map_err(|error| internal(&error))?.len();
         Ok(BlobFile { file, size_bytes })
     }
@@ -109,6 +109,9 @@ impl Node for Agent {
         match self.messages.put(envelope).await {
             Ok(item_hash) => Ok(MessageReceipt { item_hash }),
             Err(PutMessageError::Storage(error)) => Err(refuse(&error)),
+            Err(error @ PutMessageError::TooMany) => {
+                Err(Refusal::new(RefusalKind::Busy, error.to_string()))
+            }
             Err(PutMessageError::Rule(error)) => {
                 let kind = match error {
                     MessageError::TooLarge { .. } => RefusalKind::TooLarge,

@@ -15,7 +15,7 @@ use aleph_chain::{
 };
 use aleph_executor::{Capacity, DesiredVms, Executor, ExecutorOptions, HostReserve};
 use aleph_storage::{BlobLimits, BlobOptions, Blobs, StorageError, Store, StoreOptions};
-use aleph_types::{Cid, NodeId};
+use aleph_types::{Cid, NodeId, text::in_words};
 use anyhow::{Context, Error};
 use prometheus_client::registry::Registry;
 use serde::Deserialize;
@@ -31,7 +31,7 @@ use crate::{
         registration::RegistrationDuty, reports::ChainReports, watch::WatchDuty,
     },
     exit::Ended,
-    messages::Messages,
+    messages::{Messages, References},
     metadata::{METADATA_BYTES_MAX, Metadata},
     metrics::NodeMetrics,
     operator,
@@ -40,7 +40,6 @@ use crate::{
     stop::{StopSignals, shutdown_marker},
     tasks::CriticalTasks,
     tpm::TpmHandle,
-    words::in_words,
 };
 
 /// Puts a node together and sets it to work.
@@ -73,7 +72,9 @@ pub(crate) async fn assemble(config: &Config, data_dir: &Path) -> Result<Running
     let chain = assembly.start_chain(operator_key, node_id, journal, heartbeats)?;
     let (executor, desired) =
         assembly.start_executor(&blobs, chain.clone()).map_err(Ended::Unavailable)?;
-    let messages = Messages::new(store.clone());
+    let view = chain.as_ref().map(Chain::view);
+    let references = References { view, has_node_id: node_id.is_some() };
+    let messages = Messages::new(store.clone(), references);
     let profile = profile();
     let agent = Agent {
         started,
@@ -232,8 +233,6 @@ impl Assembly<'_> {
     ) {
         let Self { config, phases, .. } = self;
         let collector = Collector {
-            chain: agent.chain.clone(),
-            has_node_id: agent.node_id.is_some(),
             messages: agent.messages.clone(),
             blobs: agent.blobs.clone(),
             grace: Duration::from_secs(config.storage.blob_grace_s),
@@ -258,6 +257,7 @@ impl Assembly<'_> {
         let config = &self.config.api;
         let limits = Limits {
             connections_max: config.connections_max,
+            connections_per_client_max: config.connections_per_client_max,
             blob_size_bytes_max: agent.blob_size_bytes_max,
             ..Limits::default()
         };

@@ -48,6 +48,5 @@ mod stop;
 mod tasks;
 mod telemetry;
 mod tpm;
-mod words;
 
 pub use cli::run_command;

@@ -12,6 +12,8 @@ metric_set! {
         storage_usable_bytes: Gauge = Gauge::default(),
         /// Bytes of the data disk.
         storage_total_bytes: Gauge = Gauge::default(),
+        /// How often the bytes of a blob were compared with its name.
+        storage_blob_verifications: Gauge = Gauge::default(),
         /// The newest block that was read.
         chain_head_block: Gauge = Gauge::default(),
         /// Whether the chain answers, 1 or 0.

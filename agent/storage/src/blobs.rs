@@ -1,12 +1,16 @@
 mod files;
 mod index;
+mod verify;
 
 use std::{
     collections::HashMap,
     fs::{self, File},
     io,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -20,6 +24,7 @@ use tracing::{error, info, warn};
 use self::{
     files::{Files, Identity, Part},
     index::{Index, Row, State},
+    verify::{Opened, Turns},
 };
 use crate::{Capacity, StorageError, Store};
 
@@ -94,6 +99,8 @@ impl Blobs {
             index: Index::new(store),
             options,
             verified: Mutex::default(),
+            turns: Turns::new(VERIFICATIONS_MAX),
+            verifications: AtomicU64::new(0),
             changing: Mutex::default(),
         };
         inner.recover()?;
@@ -136,14 +143,27 @@ impl Blobs {
     }
 
     /// Opens a blob for reading, after all its bytes were compared with its name. They are
-    /// compared once for each state of the file. Blocks, for long when the blob is large.
-    pub fn open_verified(&self, cid: Cid) -> Result<File, StorageError> {
-        self.inner.open_verified(cid)
+    /// compared once for each state of the file, however many ask for it, which takes long when the
+    /// blob is large; few blobs are compared at a time.
+    ///
+    /// Dropping the future does not stop what has begun: whoever asks next finds it done.
+    pub async fn open_verified(&self, cid: Cid) -> Result<File, StorageError> {
+        match self.blocking(move |blobs| blobs.inner.open(cid)).await? {
+            Opened::Verified(file) => Ok(file),
+            Opened::Unverified(..) => {
+                let turn = self.inner.turns.wait(cid).await;
+                self.blocking(move |blobs| {
+                    let _turn = turn;
+                    blobs.inner.open_verified(cid)
+                })
+                .await
+            }
+        }
     }
 
-    /// [`Blobs::open_verified`] for asynchronous callers.
-    pub async fn open_verified_async(&self, cid: Cid) -> Result<File, StorageError> {
-        self.blocking(move |blobs| blobs.open_verified(cid)).await
+    /// How often the bytes of a blob were compared with its name since the start.
+    pub fn verifications(&self) -> u64 {
+        self.inner.verifications.load(Ordering::Relaxed)
     }
 
     /// What is known of a blob, if it was ever stored here and not removed.
@@ -234,6 +254,8 @@ impl Upload {
 
 /// Bytes hashed and written at a time: a tenth of a second of an emulated processor's work.
 const PIECE_BYTES: usize = 1 << 20;
+/// Blobs whose bytes are compared at a time: each keeps a processor busy, and two keep a disk so.
+const VERIFICATIONS_MAX: usize = 2;
 /// Rows that one step of a collection or recovery reads.
 const PAGE_ROWS: usize = 1024;
 
@@ -244,6 +266,8 @@ struct Inner {
     options: BlobOptions,
     /// The state of each file at the time when its bytes were compared with its name.
     verified: Mutex<HashMap<Cid, Identity>>,
+    turns: Turns,
+    verifications: AtomicU64,
     /// Held while a file and its row change together.
     changing: Mutex<()>,
 }
@@ -256,47 +280,6 @@ impl Inner {
         self.files.publish(part, cid)?;
         self.index.put(&[(cid, row)])?;
         Ok(row.info(cid))
-    }
-
-    fn open_verified(&self, cid: Cid) -> Result<File, StorageError> {
-        let row = self.index.get(cid)?.ok_or(StorageError::NotFound { cid })?;
-        if row.state == State::Corrupt {
-            return Err(StorageError::BlobCorrupt { cid });
-        }
-        let file = match self.files.open_file(cid) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(self.set_aside(cid, None)?);
-            }
-            outcome => outcome.map_err(StorageError::file("open", &self.files.path(cid)))?,
-        };
-        let path = self.files.path(cid);
-        let identity = Identity::of(&file).map_err(StorageError::file("look at", &path))?;
-        if self.verified().get(&cid) == Some(&identity) {
-            return Ok(file);
-        }
-        let found = files::hash(&file, identity.size_bytes())
-            .map_err(StorageError::file("read all of", &path))?;
-        let after = Identity::of(&file).map_err(StorageError::file("look at", &path))?;
-        if found != cid || after != identity {
-            return Err(self.set_aside(cid, Some(identity))?);
-        }
-        self.verified().insert(cid, identity);
-        Ok(file)
-    }
-
-    /// Marks a blob whose file is lost or damaged. Says so to the caller, unless an upload has
-    /// replaced the file in the meantime: then the caller may simply try again.
-    fn set_aside(&self, cid: Cid, damaged: Option<Identity>) -> Result<StorageError, StorageError> {
-        let _changing = self.changing();
-        let present = self.files.open_file(cid).and_then(|file| Identity::of(&file)).ok();
-        let Some(row) = self.index.get(cid)? else { return Ok(StorageError::NotFound { cid }) };
-        if present == damaged {
-            error!(%cid, lost = damaged.is_none(), "a blob is damaged and set aside");
-            self.files.quarantine(cid)?;
-            self.index.put(&[(cid, Row { state: State::Corrupt, ..row })])?;
-            self.verified().remove(&cid);
-        }
-        Ok(StorageError::BlobCorrupt { cid })
     }
 
     /// Rows go first: a file without a row is swept away at the next start, a row without a
@@ -519,7 +502,7 @@ mod tests {
             let bench = bench.reopen();
             let info = bench.blobs.info(cid).unwrap().unwrap();
             assert_eq!((info.size_bytes, info.state), (bytes.len() as u64, BlobState::Ready));
-            assert!(read(bench.blobs.open_verified(cid).unwrap()) == bytes);
+            assert!(read(bench.blobs.inner.open_verified(cid).unwrap()) == bytes);
             assert_eq!(bench.files(), 1);
         }
     }
@@ -527,7 +510,7 @@ mod tests {
     #[test]
     fn the_handed_out_file_cannot_be_written() {
         let bench = Bench::new();
-        let file = bench.blobs.open_verified(bench.put(b"hello")).unwrap();
+        let file = bench.blobs.inner.open_verified(bench.put(b"hello")).unwrap();
         io::Write::write(&mut &file, b"x").unwrap_err();
     }
 
@@ -569,10 +552,10 @@ mod tests {
     fn a_damaged_blob_is_set_aside_and_replaced_by_a_new_upload() {
         let bench = Bench::new();
         let cid = bench.put(b"hello");
-        bench.blobs.open_verified(cid).unwrap();
+        bench.blobs.inner.open_verified(cid).unwrap();
         damage(&bench.path(cid));
         for _ in 0..2 {
-            let error = bench.blobs.open_verified(cid).unwrap_err();
+            let error = bench.blobs.inner.open_verified(cid).unwrap_err();
             assert!(matches!(error, StorageError::BlobCorrupt { cid: bad } if bad == cid));
         }
         assert!(!bench.path(cid).exists());
@@ -580,7 +563,7 @@ mod tests {
         assert_eq!(bench.blobs.info(cid).unwrap().unwrap().state, BlobState::Corrupt);
 
         bench.put(b"hello");
-        assert_eq!(read(bench.blobs.open_verified(cid).unwrap()), b"hello");
+        assert_eq!(read(bench.blobs.inner.open_verified(cid).unwrap()), b"hello");
     }
 
     #[test]
@@ -589,7 +572,7 @@ mod tests {
         let cid = bench.put(b"hello");
         damage(&bench.path(cid));
         bench.put(b"hello");
-        assert_eq!(read(bench.blobs.open_verified(cid).unwrap()), b"hello");
+        assert_eq!(read(bench.blobs.inner.open_verified(cid).unwrap()), b"hello");
     }
 
     #[test]
@@ -597,7 +580,7 @@ mod tests {
         let bench = Bench::new();
         let (lost, cut) = (bench.put(b"lost"), bench.put(b"cut"));
         fs::remove_file(bench.path(lost)).unwrap();
-        let error = bench.blobs.open_verified(lost).unwrap_err();
+        let error = bench.blobs.inner.open_verified(lost).unwrap_err();
         assert!(matches!(error, StorageError::BlobCorrupt { .. }));
 
         fs::remove_file(bench.path(cut)).unwrap();
@@ -616,7 +599,7 @@ mod tests {
         fs::write(bench.folder.path().join("blobs/parts/0"), b"half").unwrap();
         let bench = bench.reopen();
         assert_eq!(bench.files(), 1);
-        assert_eq!(read(bench.blobs.open_verified(cid).unwrap()), b"kept");
+        assert_eq!(read(bench.blobs.inner.open_verified(cid).unwrap()), b"kept");
         // Names of parts start over, and are free again.
         bench.put(b"next");
     }
@@ -625,7 +608,7 @@ mod tests {
     fn unknown_blobs_are_not_found() {
         let bench = Bench::new();
         let cid = Cid::of(b"unknown");
-        assert!(matches!(bench.blobs.open_verified(cid), Err(StorageError::NotFound { .. })));
+        assert!(matches!(bench.blobs.inner.open_verified(cid), Err(StorageError::NotFound { .. })));
         assert_eq!(bench.blobs.info(cid).unwrap(), None);
         assert!(!bench.blobs.remove(cid).unwrap());
     }
@@ -649,7 +632,7 @@ mod tests {
     fn removal_takes_row_and_file_but_not_an_open_handle() {
         let bench = Bench::new();
         let cid = bench.put(b"hello");
-        let file = bench.blobs.open_verified(cid).unwrap();
+        let file = bench.blobs.inner.open_verified(cid).unwrap();
         assert!(bench.blobs.remove(cid).unwrap());
         assert_eq!(bench.files(), 0);
         assert_eq!(bench.blobs.info(cid).unwrap(), None);
@@ -677,8 +660,11 @@ mod tests {
         assert_eq!(collect(10, &[kept]), waiting);
         let removed = Collected { removed: 1, removed_bytes: 5, waiting: 0 };
         assert_eq!(collect(3120, &[kept]), removed);
-        assert!(matches!(bench.blobs.open_verified(freed), Err(StorageError::NotFound { .. })));
-        assert_eq!(read(bench.blobs.open_verified(kept).unwrap()), b"kept");
+        assert!(matches!(
+            bench.blobs.inner.open_verified(freed),
+            Err(StorageError::NotFound { .. })
+        ));
+        assert_eq!(read(bench.blobs.inner.open_verified(kept).unwrap()), b"kept");
         assert_eq!(bench.files(), 1);
     }
 
@@ -698,9 +684,42 @@ mod tests {
             let bytes: Vec<u8> = (0..size_bytes).map(|index| (index / 255) as u8).collect();
             let info = bench.blobs.put(bytes.as_slice(), LIMITS).await.unwrap();
             assert_eq!((info.cid, info.size_bytes), (Cid::of(&bytes), size_bytes as u64));
-            let file = bench.blobs.open_verified_async(info.cid).await.unwrap();
+            let file = bench.blobs.open_verified(info.cid).await.unwrap();
             assert!(read(file) == bytes);
         }
+    }
+
+    #[tokio::test]
+    async fn the_bytes_of_a_blob_are_compared_once_for_all_who_ask_for_it() {
+        let bench = Bench::new();
+        let cid = bench.put(&vec![7; 4 * PIECE_BYTES]);
+        let turn = bench.blobs.inner.turns.wait(cid).await;
+        let open = |blobs: Blobs| async move { blobs.open_verified(cid).await.map(drop) };
+        let readers: Vec<_> = (0..64).map(|_| tokio::spawn(open(bench.blobs.clone()))).collect();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(bench.blobs.verifications(), 0, "somebody did not wait for the turn");
+        drop(turn);
+        for reader in readers {
+            reader.await.unwrap().unwrap();
+        }
+        assert_eq!(bench.blobs.verifications(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_leaves_the_work_to_those_who_stay() {
+        let bench = Bench::new();
+        let cid = bench.put(&vec![7; 8 * PIECE_BYTES]);
+        let has_begun = async {
+            while bench.blobs.verifications() == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            _ = bench.blobs.open_verified(cid) => {}
+            () = has_begun => {}
+        }
+        bench.blobs.open_verified(cid).await.unwrap();
+        assert_eq!(bench.blobs.verifications(), 1);
     }
 
     #[tokio::test]

@@ -13,7 +13,8 @@
 //! - what a call has acknowledged survives `kill -9` and power loss: rows are committed with an
 //!   fsync, a blob's bytes are on the disk before its name, and its name before its row;
 //! - a blob without a row does not exist, whatever lies in the folder;
-//! - nobody reads a blob whose bytes this process has not compared with its name;
+//! - nobody reads a blob whose bytes this process has not compared with its name, which is done
+//!   once for all who ask, and for few blobs at a time;
 //! - a table has one writer; a batch is applied as a whole or not at all;
 //! - blobs never take the last of the disk, so that rows can always be written.
 //!

@@ -6,7 +6,9 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use redb::{Database, DatabaseError, ReadableDatabase, TableDefinition, TableError};
+use redb::{
+    Database, DatabaseError, ReadableDatabase, ReadableTableMetadata, TableDefinition, TableError,
+};
 use tracing::{info, warn};
 
 use crate::{Capacity, StorageError};
@@ -149,6 +151,18 @@ impl Store {
     /// One page of rows, as they were at one moment.
     pub fn scan(&self, table: Table, scan: &Scan) -> Result<Vec<Row>, StorageError> {
         self.scan_in(table.rows(), scan)
+    }
+
+    /// How many rows a table has; known without reading them.
+    pub fn count(&self, table: Table) -> Result<u64, StorageError> {
+        self.inner.with_database("count rows", |database| {
+            let transaction = database.begin_read()?;
+            match transaction.open_table(table.rows().definition()) {
+                Ok(table) => Ok(table.len()?),
+                Err(TableError::TableDoesNotExist(_)) => Ok(0),
+                Err(error) => Err(error.into()),
+            }
+        })
     }
 
     /// Makes the batch's changes durable. They are when this returns.
@@ -412,6 +426,18 @@ mod tests {
         store.commit(&batch).unwrap();
         assert_eq!(store.get(Table::Messages, b"a").unwrap(), None);
         assert_eq!(store.get(Table::Messages, b"b").unwrap(), Some(b"2".to_vec()));
+    }
+
+    #[test]
+    fn rows_are_counted_by_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path()).unwrap();
+        assert_eq!(store.count(Table::Messages).unwrap(), 0);
+        put(&store, Table::Messages, b"a", b"1");
+        put(&store, Table::Messages, b"b", b"1");
+        put(&store, Table::Messages, b"b", b"2");
+        assert_eq!(store.count(Table::Messages).unwrap(), 2);
+        assert_eq!(store.count(Table::Chain).unwrap(), 0);
     }
 
     #[test]

@@ -63,6 +63,19 @@ impl fmt::Display for JobStatus {
     }
 }
 
+/// What a job pays, and what it asks of its node besides room.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobTerms {
+    /// What an hour costs, in the smallest unit of `token`; 0 for a job that costs nothing.
+    pub price_per_hour: u128,
+    /// The token that is paid in, if anything is.
+    pub token: Option<Address>,
+    /// Graphics processors.
+    pub gpus: u8,
+    /// The node must have been attested on the chain within so many seconds; 0 for no such wish.
+    pub attested_within_s: u64,
+}
+
 /// A job as the chain tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
@@ -78,10 +91,14 @@ pub struct Job {
     pub status: JobStatus,
     /// What it occupies.
     pub resources: Resources,
+    /// What it pays and asks for besides.
+    pub terms: JobTerms,
     /// Seconds of Unix time at which the job was created.
     pub created_at_s: u64,
     /// Seconds of Unix time of the last heartbeat, 0 before the first.
     pub last_heartbeat_s: u64,
+    /// Seconds that its present node has proven, and that are paid.
+    pub accrued_s: u64,
     /// Why it ended, if it failed.
     pub reason: String,
 }

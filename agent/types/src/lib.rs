@@ -30,7 +30,9 @@ pub mod cid;
 pub mod id;
 pub mod job;
 pub mod message;
+pub mod pace;
 pub mod signature;
+pub mod text;
 pub mod wire;
 
 pub use cid::{Cid, CidHasher};

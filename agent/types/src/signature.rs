@@ -114,7 +114,7 @@ mod tests {
         bytes[64] = 5;
         assert_eq!(Signature::from_bytes(&bytes), Err(SignatureError::Recovery(5)));
         // n - s is the other s that fits; it must not pass.
-        let s = k256::Scalar::from(*EcdsaSignature::from_slice(&bytes[..64]).unwrap().s());
+        let s = *EcdsaSignature::from_slice(&bytes[..64]).unwrap().s();
         bytes[32..64].copy_from_slice(&(-s).to_bytes());
         bytes[64] = 27;
         assert_eq!(Signature::from_bytes(&bytes), Err(SignatureError::HighS));

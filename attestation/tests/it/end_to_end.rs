@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use aleph_attestation::Error;
+use aleph_attestation::chain::{RegistryChallenge, release_digest};
 use aleph_attestation::credential::make_credential;
 use aleph_attestation::digest::{Digest, sha256};
 use aleph_attestation::evidence::{Challenge, QuoteRequest, Transcript};
@@ -79,6 +80,27 @@ fn a_booted_release_is_accepted_and_its_saved_evidence_gives_the_same_verdict() 
 }
 
 #[test]
+fn a_challenge_of_the_registry_is_answered_in_the_form_that_the_contract_takes() {
+    let swtpm = Swtpm::start();
+    let tpm = boot(&swtpm, &Boot::default());
+    let key = AkPublic::parse(&tpm.identity().ak_public).unwrap().key;
+    // Often enough that a TPM's s was the higher one in between.
+    for count in 0..16 {
+        let challenge = RegistryChallenge {
+            chain_id: 42161,
+            registry: [0xa1; 20].into(),
+            node_id: tpm.identity().node_id,
+            challenge: [count; 32],
+        };
+        let quote = tpm.quote_for_chain(&challenge).unwrap();
+        let claim = quote.check(&challenge, &key).unwrap();
+        assert_eq!(claim.pcr_digest, release_digest(&Boot::default().release()).unwrap());
+        let other = RegistryChallenge { challenge: [0xff; 32], ..challenge };
+        assert!(quote.check(&other, &key).is_err());
+    }
+}
+
+#[test]
 fn a_changed_command_line_is_refused_by_its_name() {
     let swtpm = Swtpm::start();
     let changed = Boot { cmdline: "console=ttyS0,115200 quieT".to_owned(), ..Boot::default() };
@@ -95,6 +117,18 @@ fn a_credential_for_another_tpm_is_not_opened() {
     let challenge = Challenge::new(other.identity(), &mut OsRng).unwrap();
     let error = one.quote(challenge.request(), tls_key()).unwrap_err();
     assert!(matches!(error, Error::TpmCredential), "{error}");
+    // One that is damaged anywhere, or cut short, is none.
+    let sound = Challenge::new(one.identity(), &mut OsRng).unwrap().request().clone();
+    let mut flipped = sound.clone();
+    flipped.credential_blob[20] ^= 1;
+    let mut other_seed = sound.clone();
+    other_seed.encrypted_secret[100] ^= 1;
+    let mut short = sound.clone();
+    short.credential_blob.truncate(1);
+    for request in [flipped, other_seed, short] {
+        let error = one.quote(&request, tls_key()).unwrap_err();
+        assert!(matches!(error, Error::TpmCredential), "{error:?}");
+    }
     // The failure left nothing behind: the next request is served.
     for _ in 0..5 {
         attest(&one);

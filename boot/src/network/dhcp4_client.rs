@@ -12,6 +12,11 @@ const RETRY_MIN: Duration = Duration::from_secs(2);
 const RETRY_MAX: Duration = Duration::from_secs(64);
 const RENEW_RETRY_MIN: Duration = Duration::from_secs(60);
 
+/// A server that refused is asked again after this, then twice as long each time. It answers at
+/// once, so without a pause the two would talk as fast as the network goes.
+const REFUSED_PAUSE_MIN: Duration = Duration::from_secs(8);
+const REFUSED_PAUSE_MAX: Duration = Duration::from_secs(64);
+
 /// A server that gives shorter leases is asked no more often than this.
 const LEASE_MIN: Duration = Duration::from_secs(60);
 
@@ -51,6 +56,13 @@ pub(super) enum Action {
     Configure(Lease),
     /// The lease is gone: take its address off.
     Deconfigure(Lease),
+    /// Tell people: the server gives us no address, and is left alone for a while.
+    Refused {
+        /// Who refused, if it said so.
+        server: Option<Ipv4Addr>,
+        /// For how long.
+        pause: Duration,
+    },
 }
 
 /// One link's client.
@@ -63,11 +75,14 @@ pub(super) struct Client {
     began: Now,
     state: State,
     deadline: Option<Now>,
+    /// The pause after the next refusal; grows until a server says yes.
+    refused_pause: Duration,
 }
 
 #[derive(Debug)]
 enum State {
     Stopped,
+    Refused,
     Selecting { retry: Duration },
     Requesting { offer: ServerMessage, server: Ipv4Addr, tries: u32 },
     Bound { held: Held },
@@ -93,6 +108,7 @@ impl Client {
             began: Duration::ZERO,
             state: State::Stopped,
             deadline: None,
+            refused_pause: REFUSED_PAUSE_MIN,
         }
     }
 
@@ -104,6 +120,7 @@ impl Client {
     /// The carrier came: ask at once. A lease that is still held is asked for again, because the
     /// cable may be in another network now.
     pub(super) fn on_carrier_up(&mut self, now: Now) -> Vec<Action> {
+        self.refused_pause = REFUSED_PAUSE_MIN;
         match &self.state {
             State::Bound { held } | State::Renewing { held } | State::Rebinding { held } => {
                 let held = held.clone();
@@ -137,6 +154,7 @@ impl Client {
                 self.deadline = None;
                 Vec::new()
             }
+            State::Refused => self.discover(now),
             State::Selecting { retry } => self.send_discover(now, (retry * 2).min(RETRY_MAX)),
             State::Requesting { tries, .. } if tries >= REQUEST_TRIES_MAX => self.discover(now),
             State::Requesting { offer, server, tries } => {
@@ -179,21 +197,38 @@ impl Client {
                 let message = with_defaults_from(message, &offer);
                 self.bind(now, message, server, None)
             }
-            (State::Requesting { .. }, Kind::Nak) => self.discover(now),
+            // Others answer, too, when they see that their own offer was not taken.
+            (State::Requesting { server, .. }, Kind::Nak) if message.server == Some(server) => {
+                self.refused(now, message.server)
+            }
             (State::Renewing { held } | State::Rebinding { held }, Kind::Ack) => {
                 let server = message.server.unwrap_or(held.lease.server);
                 self.bind(now, message, server, Some(held.lease))
             }
-            (State::Renewing { held } | State::Rebinding { held }, Kind::Nak) => {
-                let mut actions = vec![Action::Deconfigure(held.lease)];
-                actions.extend(self.discover(now));
-                actions
+            (State::Renewing { held }, Kind::Nak) if message.server == Some(held.lease.server) => {
+                self.lost(now, held, message.server)
             }
+            // Everybody was asked: in another network it is another server that knows.
+            (State::Rebinding { held }, Kind::Nak) => self.lost(now, held, message.server),
             (state, _) => {
                 self.state = state;
                 Vec::new()
             }
         }
+    }
+
+    fn lost(&mut self, now: Now, held: Held, server: Option<Ipv4Addr>) -> Vec<Action> {
+        let mut actions = vec![Action::Deconfigure(held.lease)];
+        actions.extend(self.refused(now, server));
+        actions
+    }
+
+    fn refused(&mut self, now: Now, server: Option<Ipv4Addr>) -> Vec<Action> {
+        let pause = self.refused_pause;
+        self.refused_pause = (pause * 2).min(REFUSED_PAUSE_MAX);
+        self.state = State::Refused;
+        self.deadline = Some(now + pause + self.jitter());
+        vec![Action::Refused { server, pause }]
     }
 
     fn discover(&mut self, now: Now) -> Vec<Action> {
@@ -286,6 +321,7 @@ impl Client {
             rebind_at: now + rebind,
             expires_at: now + lease_time,
         };
+        self.refused_pause = REFUSED_PAUSE_MIN;
         self.deadline = Some(held.renew_at);
         self.state = State::Bound { held };
         let mut actions = Vec::new();
@@ -343,6 +379,7 @@ fn with_defaults_from(ack: ServerMessage, offer: &ServerMessage) -> ServerMessag
 mod tests {
     use super::*;
     use crate::network::dhcp4_packet::server_packet;
+    use proptest::prelude::*;
 
     const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
     const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
@@ -420,13 +457,76 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_starts_the_search_again() {
+    fn a_refused_renewal_starts_the_search_again_after_a_pause() {
         let mut client = bound();
         client.on_time(s(1800));
         let nak = answer(&client, Kind::Nak, Ipv4Addr::UNSPECIFIED);
         let actions = client.on_packet(s(1801), &nak);
-        assert!(matches!(actions[0], Action::Deconfigure(_)));
-        assert_eq!(kind_sent(&actions), Some((1, None)));
+        let refused = Action::Refused { server: Some(SERVER), pause: REFUSED_PAUSE_MIN };
+        assert!(matches!(&actions[..], [Action::Deconfigure(_), told] if *told == refused));
+        assert!(client.on_time(s(1808)).is_empty());
+        let at = client.deadline().unwrap();
+        assert!(at < s(1810));
+        assert_eq!(kind_sent(&client.on_time(at)), Some((1, None)));
+    }
+
+    #[test]
+    fn the_pause_grows_with_each_refusal_until_somebody_says_yes_or_the_cable_moves() {
+        let mut client = Client::new(MAC, None, 1);
+        client.on_carrier_up(s(0));
+        let mut now = s(0);
+        let mut pauses = Vec::new();
+        for _ in 0..6 {
+            let offer = answer(&client, Kind::Offer, OURS);
+            assert_eq!(kind_sent(&client.on_packet(now, &offer)), Some((3, None)));
+            let nak = answer(&client, Kind::Nak, Ipv4Addr::UNSPECIFIED);
+            let [Action::Refused { pause, .. }] = client.on_packet(now, &nak)[..] else { panic!() };
+            pauses.push(pause.as_secs());
+            assert!(client.on_packet(now, &nak).is_empty(), "said twice, heard once");
+            now = client.deadline().unwrap();
+            assert_eq!(kind_sent(&client.on_time(now)), Some((1, None)));
+        }
+        assert_eq!(pauses, [8, 16, 32, 64, 64, 64]);
+
+        client.on_carrier_down(now);
+        client.on_carrier_up(now);
+        assert_eq!(client.refused_pause, REFUSED_PAUSE_MIN);
+        client.refused_pause = REFUSED_PAUSE_MAX;
+        let offer = answer(&client, Kind::Offer, OURS);
+        client.on_packet(now, &offer);
+        let ack = answer(&client, Kind::Ack, OURS);
+        client.on_packet(now, &ack);
+        assert_eq!(client.refused_pause, REFUSED_PAUSE_MIN);
+    }
+
+    #[test]
+    fn only_the_server_that_was_chosen_can_refuse() {
+        let other = [54, 4, 192, 0, 2, 253];
+        let nak = |client: &Client, extra: &[u8]| {
+            server_packet(Kind::Nak, client.transaction, MAC, Ipv4Addr::UNSPECIFIED, extra)
+        };
+        let mut requesting = Client::new(MAC, None, 1);
+        requesting.on_carrier_up(s(0));
+        let offer = answer(&requesting, Kind::Offer, OURS);
+        requesting.on_packet(s(0), &offer);
+        let mut renewing = bound();
+        renewing.on_time(s(1800));
+        for client in [&mut requesting, &mut renewing] {
+            for extra in [&other[..], &[]] {
+                let nak = nak(client, extra);
+                assert!(client.on_packet(s(1801), &nak).is_empty());
+            }
+            let ack = answer(client, Kind::Ack, OURS);
+            assert!(matches!(client.on_packet(s(1801), &ack)[..], [Action::Configure(_)]));
+        }
+        // Of another network, after the cable was moved.
+        let mut rebinding = bound();
+        rebinding.on_carrier_up(s(20));
+        let nak = nak(&rebinding, &other);
+        assert!(matches!(
+            rebinding.on_packet(s(20), &nak)[..],
+            [Action::Deconfigure(_), Action::Refused { .. }]
+        ));
     }
 
     #[test]
@@ -484,5 +584,73 @@ mod tests {
         let ack = server_packet(Kind::Ack, client.transaction, MAC, OURS, &extra);
         client.on_packet(s(0), &ack);
         assert!(client.deadline().unwrap() >= s(30));
+    }
+
+    /// When packets go out in an hour of a network whose servers answer each of them at once.
+    fn sent_in_an_hour(mut answers: impl FnMut(&Client) -> Vec<Vec<u8>>) -> Vec<Now> {
+        let mut client = Client::new(MAC, None, 1);
+        let mut sent = Vec::new();
+        let mut now = s(0);
+        let mut actions = client.on_carrier_up(now);
+        loop {
+            while kind_sent(&actions).is_some() {
+                sent.push(now);
+                assert!(sent.len() < 10_000, "the client talks without a pause at {now:?}");
+                let packets = answers(&client);
+                actions = packets.iter().flat_map(|p| client.on_packet(now, p)).collect();
+            }
+            now = client.deadline().unwrap().max(now);
+            if now > s(3600) {
+                return sent;
+            }
+            actions = client.on_time(now);
+        }
+    }
+
+    fn most_in_a_minute(sent: &[Now]) -> usize {
+        let within = |from: Now| sent.iter().filter(|at| (from..from + s(60)).contains(at)).count();
+        sent.iter().map(|from| within(*from)).max().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_server_that_always_refuses_is_asked_a_few_times_in_a_minute() {
+        let sent = sent_in_an_hour(|client| {
+            let kind = match client.state {
+                State::Selecting { .. } => Kind::Offer,
+                _ => Kind::Nak,
+            };
+            vec![answer(client, kind, OURS)]
+        });
+        // 8, 16 and 32 s apart a question and a request, then about one pair in a minute.
+        assert_eq!(most_in_a_minute(&sent), 8);
+        assert!((100..130).contains(&sent.len()), "{}", sent.len());
+    }
+
+    proptest! {
+        #[test]
+        fn no_answers_make_it_talk_much(
+            script in proptest::collection::vec((0u8..4, 0u8..3, any::<[u32; 3]>()), 1..40),
+        ) {
+            let mut script = script.into_iter().cycle();
+            let sent = sent_in_an_hour(|client| {
+                let Some((kind, server, times)) = script.next() else { return Vec::new() };
+                let kind = [Kind::Offer, Kind::Ack, Kind::Nak].get(usize::from(kind)).copied();
+                let mut extra = Vec::new();
+                for (code, time) in [51, 58, 59].into_iter().zip(times) {
+                    extra.extend([code, 4]);
+                    // Seconds or years.
+                    extra.extend((time >> (time % 32)).to_be_bytes());
+                }
+                match server {
+                    0 => extra.extend([54, 4, 192, 0, 2, 254]),
+                    1 => extra.extend([54, 4, 192, 0, 2, 253]),
+                    _ => {}
+                }
+                kind.map(|kind| server_packet(kind, client.transaction, MAC, OURS, &extra))
+                    .into_iter()
+                    .collect()
+            });
+            prop_assert!(most_in_a_minute(&sent) <= 20, "{}", most_in_a_minute(&sent));
+        }
     }
 }

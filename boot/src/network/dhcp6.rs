@@ -15,6 +15,11 @@ const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(120);
 const REQUEST_TRIES_MAX: u32 = 5;
 
+/// A server that refused is asked again after this, then twice as long each time. It answers at
+/// once, so without a pause the two would talk as fast as the network goes.
+const REFUSED_PAUSE_MIN: Duration = Duration::from_secs(8);
+const REFUSED_PAUSE_MAX: Duration = RETRY_MAX;
+
 /// Without an address to renew, name servers are asked for again after this.
 const REFRESH: Duration = Duration::from_secs(24 * 3600);
 
@@ -65,6 +70,8 @@ pub(super) enum Action {
     Configure(Configuration),
     /// The address is no longer ours.
     Deconfigure(Ipv6Addr),
+    /// Tell people: the server gives us no address, and is left alone for this long.
+    Refused(Duration),
 }
 
 /// One link's client.
@@ -75,6 +82,8 @@ pub(super) struct Client {
     began: Now,
     state: State,
     deadline: Option<Now>,
+    /// The pause after the next refusal; grows until a server says yes.
+    refused_pause: Duration,
 }
 
 #[derive(Debug)]
@@ -82,6 +91,7 @@ enum State {
     Off,
     Asking { retry: Duration },
     Informed,
+    Refused,
     Soliciting { retry: Duration },
     Requesting { server: Vec<u8>, tries: u32 },
     Bound { held: Held },
@@ -99,7 +109,14 @@ struct Held {
 impl Client {
     /// A client that is off. `seed` is random.
     pub(super) fn new(mac: [u8; 6], seed: u32) -> Self {
-        Self { mac, transaction: seed, began: Now::ZERO, state: State::Off, deadline: None }
+        Self {
+            mac,
+            transaction: seed,
+            began: Now::ZERO,
+            state: State::Off,
+            deadline: None,
+            refused_pause: REFUSED_PAUSE_MIN,
+        }
     }
 
     /// When [`Client::on_time`] wants to be called.
@@ -110,6 +127,7 @@ impl Client {
     /// A router spoke, or the carrier came back: begins afresh.
     pub(super) fn start(&mut self, now: Now, wanted: Wanted) -> Vec<Action> {
         self.began = now;
+        self.refused_pause = REFUSED_PAUSE_MIN;
         if wanted.address {
             self.solicit(now, RETRY_MIN)
         } else if wanted.information {
@@ -135,6 +153,7 @@ impl Client {
             State::Off => Vec::new(),
             State::Asking { retry } => self.ask(now, longer(retry)),
             State::Informed => self.ask(now, RETRY_MIN),
+            State::Refused => self.solicit(now, RETRY_MIN),
             State::Soliciting { retry } => self.solicit(now, longer(retry)),
             State::Requesting { tries, .. } if tries >= REQUEST_TRIES_MAX => {
                 self.solicit(now, RETRY_MIN)
@@ -165,15 +184,17 @@ impl Client {
             (State::Soliciting { .. }, ADVERTISE) if message.address.is_some() => {
                 self.request(now, message.server, 1)
             }
-            (State::Requesting { .. }, REPLY) => match message.address {
-                Some(_) => self.bind(now, message, None),
-                None => self.solicit(now, RETRY_MIN),
-            },
+            (State::Requesting { server, .. }, REPLY) if message.server == server => {
+                match message.address {
+                    Some(_) => self.bind(now, message, None),
+                    None => self.refused(now),
+                }
+            }
             (State::Renewing { held, .. }, REPLY) => match message.address {
                 Some(_) => self.bind(now, message, Some(held.address)),
                 None => {
                     let mut actions = vec![Action::Deconfigure(held.address)];
-                    actions.extend(self.solicit(now, RETRY_MIN));
+                    actions.extend(self.refused(now));
                     actions
                 }
             },
@@ -188,6 +209,16 @@ impl Client {
         self.state = State::Asking { retry };
         self.deadline = Some(now + retry);
         self.send(now, INFORMATION_REQUEST, None, None)
+    }
+
+    fn refused(&mut self, now: Now) -> Vec<Action> {
+        let pause = self.refused_pause;
+        self.refused_pause = (pause * 2).min(REFUSED_PAUSE_MAX);
+        self.state = State::Refused;
+        // Apart from the other machines that the same server refuses.
+        let jitter = Duration::from_millis(u64::from(self.transaction >> 8) % 1000);
+        self.deadline = Some(now + pause + jitter);
+        vec![Action::Refused(pause)]
     }
 
     fn solicit(&mut self, now: Now, retry: Duration) -> Vec<Action> {
@@ -231,6 +262,7 @@ impl Client {
             rebind_at: now + rebind,
             expires_at: now + valid,
         };
+        self.refused_pause = REFUSED_PAUSE_MIN;
         self.state = State::Bound { held };
         self.deadline = Some(now + renew);
         let gone = before.filter(|before| *before != offered.address);
@@ -459,8 +491,46 @@ mod tests {
         client.on_time(s(1800));
         let reply = answer(&client, REPLY, 0);
         let actions = client.on_packet(s(1800), &reply);
-        assert_eq!(actions[0], Action::Deconfigure(OURS));
-        assert_eq!(kind_sent(&actions), Some(SOLICIT));
+        assert_eq!(actions, [Action::Deconfigure(OURS), Action::Refused(REFUSED_PAUSE_MIN)]);
+        assert!(client.on_time(s(1807)).is_empty());
+        assert_eq!(kind_sent(&client.on_time(s(1809))), Some(SOLICIT));
+    }
+
+    #[test]
+    fn a_server_that_always_refuses_is_asked_a_few_times_in_a_minute() {
+        let mut client = Client::new(MAC, 1);
+        let mut actions = client.start(s(0), Wanted { address: true, information: false });
+        let mut now = s(0);
+        let (mut sent, mut pauses) = (Vec::new(), Vec::new());
+        while now < s(3600) {
+            while let Some(kind) = kind_sent(&actions) {
+                sent.push(now);
+                assert!(sent.len() < 1000, "the client talks without a pause at {now:?}");
+                let (kind, valid_s) = if kind == SOLICIT { (ADVERTISE, 3600) } else { (REPLY, 0) };
+                let packet = answer(&client, kind, valid_s);
+                actions = client.on_packet(now, &packet);
+            }
+            let [Action::Refused(pause)] = actions[..] else { panic!("{actions:?}") };
+            pauses.push(pause.as_secs());
+            now = client.deadline().unwrap();
+            actions = client.on_time(now);
+        }
+        assert_eq!(pauses[..6], [8, 16, 32, 64, 120, 120]);
+        let within = |from: Now| sent.iter().filter(|at| (from..from + s(60)).contains(at)).count();
+        assert_eq!(sent.iter().map(|from| within(*from)).max(), Some(8));
+    }
+
+    #[test]
+    fn only_the_server_that_was_chosen_can_refuse() {
+        let mut client = Client::new(MAC, 1);
+        client.start(s(0), Wanted { address: true, information: false });
+        let advertise = answer(&client, ADVERTISE, 3600);
+        client.on_packet(s(0), &advertise);
+        client.state = State::Requesting { server: b"another".to_vec(), tries: 1 };
+        let refusal = answer(&client, REPLY, 0);
+        assert!(client.on_packet(s(0), &refusal).is_empty());
+        client.state = State::Requesting { server: b"server".to_vec(), tries: 1 };
+        assert_eq!(client.on_packet(s(0), &refusal), [Action::Refused(REFUSED_PAUSE_MIN)]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::{
     Worker,
     dhcp4_packet::PACKET_BYTES_MAX,
     dhcp6::{Action, Client, Configuration, SERVERS, Wanted},
+    links::mac_text,
     random, report,
 };
 use crate::{config::Prefix, console::say};
@@ -107,6 +108,13 @@ impl Worker {
                     dhcp6.configuration = Configuration::default();
                     report(self.netlink.remove_address(index, host(address)));
                 }
+                Action::Refused(pause) => say!(
+                    "network: {}: the DHCPv6 server gives {} no address, asking again in {} s: \
+                     make room for it there, or set machine.network.addresses",
+                    port.link.name,
+                    mac_text(port.link.mac),
+                    pause.as_secs(),
+                ),
             }
         }
     }

@@ -45,6 +45,11 @@ fn parse_mac(text: &str) -> Option<[u8; 6]> {
     octets?.try_into().ok()
 }
 
+/// A hardware address as people write it.
+pub(super) fn mac_text(mac: [u8; 6]) -> String {
+    mac.map(|octet| format!("{octet:02x}")).join(":")
+}
+
 /// `(link, address)` of every global IPv6 address, from `/proc/net/if_inet6`'s text.
 pub(super) fn global_ipv6(table: &str) -> Vec<(u32, Ipv6Addr)> {
     /// `IFA_F_TENTATIVE` and `IFA_F_DADFAILED`: not, or not yet, ours.
@@ -83,6 +88,7 @@ mod tests {
         assert_eq!(links.len(), 1);
         assert_eq!((links[0].name.as_str(), links[0].carrier), ("eth0", true));
         assert_eq!(links[0].mac, [0x52, 0x54, 0, 0x12, 0x34, 0x56]);
+        assert_eq!(mac_text(links[0].mac), "52:54:00:12:34:56");
     }
 
     #[test]

@@ -356,8 +356,21 @@ impl Worker {
                         port.lease = None;
                     }
                 }
+                Action::Refused { server, pause } => self.say_refused(index, server, pause),
             }
         }
+    }
+
+    fn say_refused(&self, index: u32, server: Option<Ipv4Addr>, pause: Duration) {
+        let Some(Port { link, .. }) = self.ports.get(&index) else { return };
+        let server = server.map_or_else(String::new, |server| format!(" {server}"));
+        say!(
+            "network: {}: the DHCP server{server} gives {} no address, asking again in {} s: \
+             make room for it there, or set machine.network.addresses",
+            link.name,
+            links::mac_text(link.mac),
+            pause.as_secs(),
+        );
     }
 
     fn send(&self, index: u32, packet: &[u8], to: Option<Ipv4Addr>) {

@@ -21,6 +21,24 @@ pub struct AddressBook {
     pub staking_manager: Address,
     /// Proxy of the job manager.
     pub job_manager: Address,
+    /// Proxy of the payment manager.
+    pub payment_manager: Address,
+    /// The verifier of the randomness beacon's rounds.
+    pub beacon: Address,
+    /// Proxy of the storage registry.
+    pub storage_registry: Address,
+    /// What a storage fault costs.
+    pub storage_fault_policy: Address,
+    /// Proxy of the manager of service levels.
+    pub sla_manager: Address,
+    /// Proxy of the domain registry.
+    pub domain_registry: Address,
+    /// Proxy of the image marketplace.
+    pub image_marketplace: Address,
+    /// The timelock that holds every power of governance.
+    pub timelock: Address,
+    /// The governor, whose decisions the timelock carries out.
+    pub governor: Address,
 }
 
 /// The address book cannot be used.
@@ -62,11 +80,20 @@ mod tests {
 
     const WRITTEN: &str = r#"{
         "aleph": "0x5FbDB2315678afecb367f032d93F642f64180aa3",
+        "beacon": "0x0000000000000000000000000000000000000001",
+        "bridge": "0x0000000000000000000000000000000000000002",
         "chainId": 42161,
+        "domainRegistry": "0x0000000000000000000000000000000000000003",
+        "governor": "0x0000000000000000000000000000000000000004",
+        "imageMarketplace": "0x0000000000000000000000000000000000000005",
         "jobManager": "0xDc64a140Aa3E981100a9becA4E685f962f0cF6C9",
         "nodeRegistry": "0xe7f1725E7734CE288F8367e1Bb143E90bb3F0512",
+        "paymentManager": "0x0000000000000000000000000000000000000006",
         "slaManager": "0x0165878A594ca255338adfa4d48449f69242Eb8F",
-        "stakingManager": "0x9fE46736679d2D9a65F0992F2272dE9f3c7fa6e0"
+        "stakingManager": "0x9fE46736679d2D9a65F0992F2272dE9f3c7fa6e0",
+        "storageFaultPolicy": "0x0000000000000000000000000000000000000007",
+        "storageRegistry": "0x0000000000000000000000000000000000000008",
+        "timelock": "0x0000000000000000000000000000000000000009"
     }"#;
 
     #[test]

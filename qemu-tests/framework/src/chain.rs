@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Layout,
-    process::{Detached, Process, wait_until},
+    process::{Detached, Lifetime, Process, wait_until},
 };
 
 /// How long anvil may take to answer.
@@ -71,18 +71,27 @@ pub struct ChainOptions {
 pub struct Chain {
     layout: Layout,
     options: ChainOptions,
+    lifetime: Lifetime,
     process: Process,
 }
 
 impl Chain {
     /// Starts a chain; one that was stopped in the same folder goes on where it was.
-    pub fn start(layout: &Layout, mut options: ChainOptions) -> Result<Self> {
+    pub fn start(layout: &Layout, options: ChainOptions) -> Result<Self> {
+        Self::start_for(layout, options, Lifetime::OfStarter)
+    }
+
+    pub(crate) fn start_for(
+        layout: &Layout,
+        mut options: ChainOptions,
+        lifetime: Lifetime,
+    ) -> Result<Self> {
         fs::create_dir_all(&options.folder)?;
         if options.port == 0 {
             options.port = free_port()?;
         }
-        let process = launch(layout, &options)?;
-        let mut chain = Self { layout: layout.clone(), options, process };
+        let process = launch(layout, &options, lifetime)?;
+        let mut chain = Self { layout: layout.clone(), options, lifetime, process };
         chain.wait_for_answer()?;
         Ok(chain)
     }
@@ -116,7 +125,7 @@ impl Chain {
     pub fn restart(&mut self, pause: Duration) -> Result<()> {
         self.process.stop();
         std::thread::sleep(pause);
-        self.process = launch(&self.layout, &self.options)?;
+        self.process = launch(&self.layout, &self.options, self.lifetime)?;
         self.wait_for_answer()
     }
 
@@ -145,8 +154,8 @@ impl Chain {
     }
 }
 
-fn launch(layout: &Layout, options: &ChainOptions) -> Result<Process> {
-    let mut command = Command::new(layout.foundry("anvil")?);
+fn launch(layout: &Layout, options: &ChainOptions, lifetime: Lifetime) -> Result<Process> {
+    let mut command = lifetime.command(layout.foundry("anvil")?)?;
     command
         .args(["--host", "127.0.0.1", "--hardfork", "osaka"])
         .args(["--chain-id", &CHAIN_ID.to_string()])

@@ -6,6 +6,8 @@
 //!
 //! It runs no task and owns no channel: what it starts are processes. A process belongs to the
 //! value that started it and ends with it, unless it is detached on purpose (`aleph devnet up`).
+//! The kernel ends it with the thread that started it, so that none is left by a test that is
+//! killed: start it on a thread that lives as long as it must.
 //! Every wait has a time limit on this side; a machine that hangs cannot hang its test.
 //!
 //! It reaches into a machine by its public interface, its serial ports and QEMU's monitor only.

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use crate::{
     DebugConsole, Layout, TpmState,
     chain::free_port,
-    process::{Detached, Process, wait_until},
+    process::{Detached, Lifetime, Process, wait_until},
     qmp,
 };
 
@@ -65,7 +65,11 @@ pub struct Machine {
 
 impl Machine {
     /// Switches a machine on. A disk that is there from an earlier start is kept.
-    pub fn start(mut options: MachineOptions) -> Result<Self> {
+    pub fn start(options: MachineOptions) -> Result<Self> {
+        Self::start_for(options, Lifetime::OfStarter)
+    }
+
+    pub(crate) fn start_for(mut options: MachineOptions, lifetime: Lifetime) -> Result<Self> {
         let folder = &options.folder;
         fs::create_dir_all(folder)?;
         if options.port == 0 {
@@ -79,14 +83,15 @@ impl Machine {
         fs::write(folder.join("seed.toml"), &options.seed)?;
         let tpm = match &options.tpm {
             Tpm::Crb(state) => {
-                Some(state.start(&folder.join("tpm.sock"), &folder.join("swtpm.log"))?)
+                let (socket, log) = (folder.join("tpm.sock"), folder.join("swtpm.log"));
+                Some(state.start(&socket, lifetime, &log)?)
             }
             Tpm::Absent => None,
         };
         for stale in ["qmp.sock", "debug.sock"] {
             let _ = fs::remove_file(folder.join(stale));
         }
-        let mut command = qemu_command(&options)?;
+        let mut command = qemu_command(&options, lifetime)?;
         let qemu = Process::start("qemu", &mut command, &folder.join("qemu.log"))?;
         Ok(Self { folder: folder.clone(), port: options.port, qemu, tpm })
     }
@@ -214,15 +219,17 @@ fn prepare_disk(options: &MachineOptions) -> Result<()> {
     Ok(())
 }
 
-fn qemu_command(options: &MachineOptions) -> Result<Command> {
+fn qemu_command(options: &MachineOptions, lifetime: Lifetime) -> Result<Command> {
     let at = |name: &str| options.folder.join(name).display().to_string();
     let firmware = Layout::system_file(OVMF_CODE, "ovmf")?;
-    let mut command = Command::new("qemu-system-x86_64");
+    let mut command = lifetime.command("qemu-system-x86_64")?;
     command
         // Software emulation with AMD's nested paging: the image gets a real kvm-amd.
         .args(["-accel", "tcg,thread=single", "-machine", "q35", "-cpu", "EPYC,+svm,+npt"])
         .args(["-smp", "1", "-m", &options.memory_mib.to_string()])
         .args(["-nodefaults", "-no-user-config", "-display", "none"])
+        // What the processor was doing when the watchdog, or anything else, reset the machine.
+        .args(["-d", "cpu_reset", "-D", &at("resets.log")])
         .args(["-drive", &format!("if=pflash,format=raw,readonly=on,file={}", firmware.display())])
         .args(["-drive", &format!("if=pflash,format=raw,file={}", at("firmware-vars.fd"))])
         .args(["-drive", &format!("if=none,id=disk,format=raw,file={}", at("disk.raw"))])

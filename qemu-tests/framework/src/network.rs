@@ -22,7 +22,7 @@ use tracing::info;
 
 use crate::{
     Chain, ChainOptions, DEV_ACCOUNTS, Detached, Layout, Machine, MachineOptions, TpmAuthority,
-    machine::Tpm,
+    machine::Tpm, process::Lifetime,
 };
 
 /// From power-on to the node's first answer; generous, since machines are emulated.
@@ -108,13 +108,32 @@ impl LocalNetwork {
     /// Starts a chain, deploys the contracts, boots a node on it, and gives it gas and the
     /// coordinator's role. The node has then announced itself, and waits for stake.
     pub async fn start(layout: &Layout, options: &NetworkOptions) -> Result<Self> {
-        let chain = start_chain(layout, options)?;
+        Self::start_for(layout, options, Lifetime::OfStarter).await
+    }
+
+    /// The same for a network that runs on without its starter, to be found again by its state. It
+    /// ends with its starter only where it does not come up.
+    pub async fn start_detached(layout: &Layout, options: &NetworkOptions) -> Result<NetworkState> {
+        let network = Self::start_for(layout, options, Lifetime::OfItsOwn).await?;
+        let Self { chain, machine, mut state } = network;
+        state.processes = vec![chain.detach()?];
+        state.processes.extend(machine.detach()?);
+        state.write(&options.folder)?;
+        Ok(state)
+    }
+
+    async fn start_for(
+        layout: &Layout,
+        options: &NetworkOptions,
+        lifetime: Lifetime,
+    ) -> Result<Self> {
+        let chain = start_chain(layout, options, lifetime)?;
         let contracts = chain.deploy()?;
         info!(chain = chain.url(), "the chain is up, the contracts are deployed");
         let authority = TpmAuthority::in_folder(&options.folder.join("tpm-authority"))?;
         let tpm = authority.provision(&options.folder.join("tpm"))?;
         let seed = seed(&chain.url_in_machine(), &contracts);
-        let machine = Machine::start(MachineOptions {
+        let machine = MachineOptions {
             folder: options.folder.join("machine"),
             image: options.image.join("aleph-node.raw"),
             disk_mib: 4096,
@@ -122,10 +141,12 @@ impl LocalNetwork {
             tpm: Tpm::Crb(tpm),
             seed,
             port: options.node_port,
-        })?;
+        };
+        let machine = Machine::start_for(machine, lifetime)?;
         let client = ClientConfig {
             node_url: machine.url(),
             node_key_sha256: None,
+            node_id: None,
             chain_rpc_url: chain.url(),
             contracts,
         };
@@ -143,19 +164,10 @@ impl LocalNetwork {
         Ok(network)
     }
 
-    /// Lets the network run on, to be found again by its state.
-    pub fn detach(self, folder: &Path) -> Result<NetworkState> {
-        let Self { chain, machine, mut state } = self;
-        state.processes = vec![chain.detach()?];
-        state.processes.extend(machine.detach()?);
-        state.write(folder)?;
-        Ok(state)
-    }
-
-    /// What only a network's founders can do: gas for the operator, tokens for the owner, and the
-    /// role that lets the node assign jobs.
+    /// What only a network's founders can do: gas for the operator, tokens for owner and
+    /// customer, and the role that lets the node assign jobs.
     async fn endow(&self, operator: Address) -> Result<()> {
-        let [administrator, owner, _] = DEV_ACCOUNTS;
+        let [administrator, owner, customer] = DEV_ACCOUNTS;
         let signer: PrivateKeySigner = administrator.key.parse()?;
         let provider = ProviderBuilder::new()
             .wallet(EthereumWallet::from(signer))
@@ -168,15 +180,18 @@ impl LocalNetwork {
         let role = keccak256("SCHEDULER_ROLE");
         let tokens: U256 = parse_ether(STAKE_ALEPH)?;
         provider.send_transaction(gas).await?.watch().await?;
-        token.transfer(owner.address.parse()?, tokens).send().await?.watch().await?;
+        for account in [owner, customer] {
+            token.transfer(account.address.parse()?, tokens).send().await?.watch().await?;
+        }
         jobs.grantRole(role, operator).send().await?.watch().await?;
         Ok(())
     }
 }
 
-fn start_chain(layout: &Layout, options: &NetworkOptions) -> Result<Chain> {
+fn start_chain(layout: &Layout, options: &NetworkOptions, lifetime: Lifetime) -> Result<Chain> {
     let folder = options.folder.join("chain");
-    Chain::start(layout, ChainOptions { folder, port: options.chain_port, block_time_s: 1 })
+    let options = ChainOptions { folder, port: options.chain_port, block_time_s: 1 };
+    Chain::start_for(layout, options, lifetime)
 }
 
 /// The configuration that the machine is given on its way: the chain, its owner, its role.

@@ -1,6 +1,8 @@
 //! Processes that are started here, and waiting with a limit.
 
 use std::{
+    env,
+    ffi::OsStr,
     fs,
     path::Path,
     process::{Child, Command, Stdio},
@@ -20,6 +22,16 @@ const POLL: Duration = Duration::from_millis(100);
 /// How long a process may take to end when asked.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a process lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lifetime {
+    /// As long as its starter at the most: the kernel ends it with the thread that started it, even
+    /// where that is killed and no destructor runs.
+    OfStarter,
+    /// Until somebody ends it.
+    OfItsOwn,
+}
+
 /// A process of ours, which ends with this value.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -33,6 +45,25 @@ pub(crate) struct Process {
 pub struct Detached {
     pid: i32,
     start_ticks: u64,
+}
+
+impl Lifetime {
+    /// A command that runs a program for so long.
+    pub(crate) fn command(self, program: impl AsRef<OsStr>) -> Result<Command> {
+        let program = program.as_ref();
+        if self == Self::OfItsOwn {
+            return Ok(Command::new(program));
+        }
+        // Looked for here: that it is missing is told to whoever starts it, not to a log.
+        let folders = env::var_os("PATH").unwrap_or_default();
+        // An absolute path replaces the folder that it is joined to.
+        if !env::split_paths(&folders).any(|folder| folder.join(program).is_file()) {
+            bail!("{} is missing: run `make setup`", program.display());
+        }
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+        Ok(command)
+    }
 }
 
 impl Process {
@@ -166,11 +197,69 @@ pub fn wait_until<T>(
 mod tests {
     use super::*;
 
+    /// Set for the process of a test that is to be killed: the folder of what it starts.
+    const STARTER: &str = "ALEPH_TEST_STARTER";
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    fn sleep(lifetime: Lifetime, log: &Path) -> Process {
+        let mut command = lifetime.command("sleep").unwrap();
+        Process::start("sleep", command.arg("60"), log).unwrap()
+    }
+
+    #[test]
+    fn a_process_ends_with_its_starter_unless_it_has_a_life_of_its_own() {
+        if let Some(folder) = env::var_os(STARTER) {
+            return start_and_be_killed(Path::new(&folder));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let mut starter = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "--nocapture"])
+            .arg("process::tests::a_process_ends_with_its_starter_unless_it_has_a_life_of_its_own")
+            .env(STARTER, folder.path())
+            .spawn()
+            .unwrap();
+        let started = folder.path().join("started.json");
+        let started: [Detached; 2] = wait_until("its processes", LIMIT, || {
+            Ok(fs::read(&started).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+        })
+        .unwrap();
+        assert!(started.iter().all(Detached::is_alive));
+        // As a test runner does whose patience is at its end: no destructor runs.
+        starter.kill().unwrap();
+        starter.wait().unwrap();
+        let [tied, free] = started;
+        let ended = wait_until("its end", LIMIT, || Ok((!tied.is_alive()).then_some(())));
+        let outlived = free.is_alive();
+        tied.stop();
+        free.stop();
+        ended.unwrap();
+        assert!(outlived);
+    }
+
+    fn start_and_be_killed(folder: &Path) {
+        let tied = sleep(Lifetime::OfStarter, &folder.join("tied.log"));
+        let free = sleep(Lifetime::OfItsOwn, &folder.join("free.log"));
+        let comm = format!("/proc/{}/comm", tied.pid().unwrap());
+        let runs = || Ok((fs::read_to_string(&comm)? == "sleep\n").then_some(()));
+        wait_until("the program", LIMIT, runs).unwrap();
+        let started = [tied.detach().unwrap(), free.detach().unwrap()];
+        let new = folder.join("new");
+        fs::write(&new, serde_json::to_vec(&started).unwrap()).unwrap();
+        fs::rename(new, folder.join("started.json")).unwrap();
+        thread::sleep(2 * LIMIT);
+    }
+
+    #[test]
+    fn a_missing_program_is_told_by_its_name() {
+        let error = Lifetime::OfStarter.command("no-such-program").unwrap_err();
+        assert!(error.to_string().contains("no-such-program"), "{error}");
+    }
+
     #[test]
     fn a_detached_process_is_told_from_a_later_one() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
-        let process = Process::start("sleep", Command::new("sleep").arg("60"), &log).unwrap();
+        let process = sleep(Lifetime::OfItsOwn, &log);
         let detached = process.detach().unwrap();
         assert!(detached.is_alive());
         let other = Detached { start_ticks: detached.start_ticks + 1, ..detached.clone() };

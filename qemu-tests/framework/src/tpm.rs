@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{Process, wait_until};
+use crate::process::{Lifetime, Process, wait_until};
 
 /// How long swtpm may take to listen.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -89,9 +89,9 @@ impl TpmAuthority {
 
 impl TpmState {
     /// Starts the TPM for one machine; it ends when the machine lets go of it.
-    pub(crate) fn start(&self, socket: &Path, log: &Path) -> Result<Process> {
+    pub(crate) fn start(&self, socket: &Path, lifetime: Lifetime, log: &Path) -> Result<Process> {
         let _ = fs::remove_file(socket);
-        let mut command = Command::new("swtpm");
+        let mut command = lifetime.command("swtpm")?;
         command
             .args(["socket", "--tpm2", "--terminate", "--tpmstate"])
             .arg(format!("dir={}", self.folder.display()))

@@ -110,13 +110,15 @@ pub(crate) struct AttestArguments {
     pub(crate) url: String,
     #[command(flatten)]
     pub(crate) policy: Policy,
-    /// The node that it must be; without it, any node that booted the release is accepted.
+    /// The node that it must be; without it, the one that was pinned at this address, or else any
+    /// node that booted the release.
     #[arg(long)]
     pub(crate) node_id: Option<NodeId>,
     /// Keep the evidence in this file, for `aleph attest verify`.
     #[arg(long)]
     pub(crate) save: Option<PathBuf>,
-    /// On acceptance, have the network's configuration trust this node's TLS key alone.
+    /// On acceptance, have the network's configuration trust this node and its TLS key alone. Another
+    /// node than the one that was pinned before has to be named by --node-id.
     #[arg(long)]
     pub(crate) pin: bool,
 }
@@ -170,6 +172,11 @@ pub(crate) enum InstanceCommand {
         #[arg(long, short)]
         follow: bool,
     },
+    /// Have paid what a machine owes by now; anyone may.
+    Settle {
+        /// The job.
+        job: JobId,
+    },
     /// Show one machine, as the chain and its node see it.
     Show {
         /// The job.
@@ -199,6 +206,12 @@ pub(crate) struct CreateArguments {
     /// Size of the first disk in MiB.
     #[arg(long, default_value_t = 1024)]
     pub(crate) disk: u64,
+    /// What an hour is worth to you, in ALEPH; paid for the time that the node proves.
+    #[arg(long, default_value = "0")]
+    pub(crate) price_per_hour: String,
+    /// For how many hours the payment contract is allowed to take the price.
+    #[arg(long, default_value_t = 24)]
+    pub(crate) funded_hours: u32,
     /// Wait until the machine runs.
     #[arg(long)]
     pub(crate) wait: bool,

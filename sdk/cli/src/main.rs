@@ -14,6 +14,7 @@ mod output;
 use std::process::ExitCode;
 
 use aleph_sdk::SdkError;
+use aleph_types::text::{in_words, printable};
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
@@ -33,7 +34,8 @@ async fn main() -> ExitCode {
     match commands::run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", output::printable(&format!("{error:#}")).replace('\n', " "));
+            let words = in_words(error.as_ref()).replace('\n', " ");
+            eprintln!("error: {}", printable(&words));
             ExitCode::from(exit_code(&error))
         }
     }
@@ -44,7 +46,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         return 3;
     }
     match error.downcast_ref::<SdkError>() {
-        Some(SdkError::KeyChanged { .. }) => 3,
+        Some(SdkError::KeyChanged { .. } | SdkError::OtherNode { .. }) => 3,
         Some(SdkError::Unreachable { .. } | SdkError::Chain(_)) => 4,
         Some(SdkError::NoSuchJob(_)) => 5,
         Some(SdkError::Problem(problem)) if problem.status == 404 => 5,

@@ -4,9 +4,12 @@ use std::{fmt::Display, time::Duration};
 
 use aleph_contracts::{
     AddressBook, AlephToken, JobManager, JobStatus as ChainJobStatus, NodeRegistry, NodeStatus,
-    StakeInfo, StakingManager,
+    PaymentManager, StakeInfo, StakingManager,
 };
-use aleph_types::{Address, Digest, JobId, JobStatus, NodeId, Resources, job::Job};
+use aleph_types::{
+    Address, Digest, JobId, JobStatus, NodeId, Resources,
+    job::{Job, JobTerms},
+};
 use alloy::{
     contract::{CallBuilder, CallDecoder},
     network::EthereumWallet,
@@ -87,7 +90,7 @@ impl ChainReader {
     pub async fn node(&self, id: NodeId) -> Result<Option<NodeOnChain>, SdkError> {
         let registry = NodeRegistry::new(self.contracts.node_registry, &self.provider);
         let node = registry.getNode(id.0.into()).call().await.map_err(chain_error)?;
-        let status = NodeStatus::try_from(u8::from(node.status)).map_err(chain_error)?;
+        let status = NodeStatus::try_from(node.status).map_err(chain_error)?;
         if status == NodeStatus::None {
             return Ok(None);
         }
@@ -111,7 +114,7 @@ impl ChainReader {
     pub async fn job(&self, id: JobId) -> Result<Job, SdkError> {
         let jobs = JobManager::new(self.contracts.job_manager, &self.provider);
         let job = jobs.getJob(U256::from(id.0)).call().await.map_err(chain_error)?;
-        let status = ChainJobStatus::try_from(u8::from(job.status)).map_err(chain_error)?;
+        let status = ChainJobStatus::try_from(job.status).map_err(chain_error)?;
         let status = match status {
             ChainJobStatus::None => return Err(SdkError::NoSuchJob(id)),
             ChainJobStatus::Created => JobStatus::Created,
@@ -132,8 +135,15 @@ impl ChainReader {
                 memory_mib: job.resources.memoryMib,
                 disk_mib: job.resources.diskMib,
             },
+            terms: JobTerms {
+                price_per_hour: job.pricePerHour,
+                token: (!job.token.is_zero()).then(|| Address(job.token.into_array())),
+                gpus: job.resources.gpuCount,
+                attested_within_s: job.attestedWithin,
+            },
             created_at_s: job.createdAt,
             last_heartbeat_s: job.lastHeartbeat,
+            accrued_s: job.accruedSeconds,
             reason: job.reason,
         })
     }
@@ -149,6 +159,12 @@ impl ChainReader {
     pub async fn balance(&self, account: Address) -> Result<U256, SdkError> {
         let token = AlephToken::new(self.contracts.aleph, &self.provider);
         token.balanceOf(account.0.into()).call().await.map_err(chain_error)
+    }
+
+    /// What a job owes by now, in the smallest unit of its token.
+    pub async fn due_of(&self, id: JobId) -> Result<U256, SdkError> {
+        let payments = PaymentManager::new(self.contracts.payment_manager, &self.provider);
+        payments.dueOf(U256::from(id.0)).call().await.map_err(chain_error)
     }
 
     pub(crate) fn contracts(&self) -> &AddressBook {

@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-use aleph_contracts::{AlephToken, JobManager, Resources as ChainResources, StakingManager};
+use aleph_contracts::{
+    AlephToken, JobManager, JobRequest, PaymentManager, Resources as ChainResources, StakingManager,
+};
 use aleph_types::{Address, Cid, JobId, NodeId};
 use alloy::primitives::U256;
 
 use crate::{
     ChainReader, ClientConfig, EthAccount, InstanceSpec, NodeClient, SdkError,
-    chain::{ChainWriter, chain_error},
+    chain::{ChainWriter, chain_error, format_amount},
     instance::instance_envelope,
 };
 
@@ -81,19 +83,70 @@ impl AuthenticatedClient {
         Ok(self.node().upload_file(path).await?.cid)
     }
 
-    /// Asks for a virtual machine: hands the signed message to the node, and creates the job.
+    /// Asks for a virtual machine: hands the signed message to the node, and creates the job. One
+    /// that costs something first allows the payment contract to take what the hours cost.
     pub async fn create_instance(&self, spec: InstanceSpec) -> Result<JobId, SdkError> {
         let (envelope, manifest) = instance_envelope(&self.account, &spec)?;
         self.node().submit(&envelope).await?;
         let writer = self.writer()?;
-        let jobs = JobManager::new(self.chain().contracts().job_manager, &writer.provider);
-        let resources =
-            ChainResources { vcpus: spec.vcpus, memoryMib: spec.memory_mb, diskMib: spec.disk_mb };
-        let receipt = writer.send(jobs.createJob(manifest.0.into(), resources)).await?;
+        let contracts = self.chain().contracts();
+        let jobs = JobManager::new(contracts.job_manager, &writer.provider);
+        let mut request = JobRequest {
+            manifestHash: manifest.0.into(),
+            resources: ChainResources {
+                vcpus: spec.vcpus,
+                memoryMib: spec.memory_mb,
+                diskMib: spec.disk_mb,
+                ..Default::default()
+            },
+            pricePerHour: spec.price_per_hour,
+            ..Default::default()
+        };
+        if spec.price_per_hour != 0 {
+            request.token = contracts.aleph;
+            self.fund(&writer, &spec).await?;
+        }
+        let receipt = writer.send(jobs.createJob(request)).await?;
         let created = receipt
             .decoded_log::<JobManager::JobCreated>()
             .ok_or_else(|| SdkError::Chain("the job's transaction tells of no job".into()))?;
         created.jobId.try_into().map(JobId).map_err(chain_error)
+    }
+
+    /// Lets the payment contract take the price of some hours more than it may already.
+    async fn fund(&self, writer: &ChainWriter, spec: &InstanceSpec) -> Result<(), SdkError> {
+        let price = U256::from(spec.price_per_hour).saturating_mul(U256::from(spec.funded_hours));
+        let balance = self.chain().balance(self.address()).await?;
+        if balance < price {
+            return Err(SdkError::Invalid(format!(
+                "{} hours cost {} ALEPH and the account has {}: choose fewer hours, or get ALEPH",
+                spec.funded_hours,
+                format_amount(price),
+                format_amount(balance)
+            )));
+        }
+        let contracts = self.chain().contracts();
+        let token = AlephToken::new(contracts.aleph, &writer.provider);
+        let allowed = token
+            .allowance(self.address().0.into(), contracts.payment_manager)
+            .call()
+            .await
+            .map_err(chain_error)?;
+        let wanted = allowed.saturating_add(price);
+        writer.send(token.approve(contracts.payment_manager, wanted)).await.map(drop)
+    }
+
+    /// Has a job's debt paid, as far as it goes; anyone may. Tells what was paid, in the smallest
+    /// unit of the job's token.
+    pub async fn settle_instance(&self, job: JobId) -> Result<U256, SdkError> {
+        let writer = self.writer()?;
+        let payments =
+            PaymentManager::new(self.chain().contracts().payment_manager, &writer.provider);
+        let receipt = writer.send(payments.settleJob(U256::from(job.0))).await?;
+        let settled = receipt.logs().iter().filter_map(|log| {
+            log.log_decode::<PaymentManager::JobSettled>().ok().map(|log| log.inner.data.amount)
+        });
+        Ok(settled.fold(U256::ZERO, U256::saturating_add))
     }
 
     /// Asks for a job's end.

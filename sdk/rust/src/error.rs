@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use aleph_types::{Cid, JobId, api::Problem, wire::WireError};
+use aleph_types::{Cid, JobId, NodeId, api::Problem, wire::WireError};
 
 /// Why a call failed, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +40,19 @@ pub enum SdkError {
         /// The node's address.
         url: String,
     },
+    /// Another node answers than the one that was trusted.
+    #[error(
+        "{url}: is node {shown}, not {wanted}, which was trusted: find out why; if it was replaced \
+         on purpose, name the new one by `aleph node attest {url} --pin --node-id {shown}`"
+    )]
+    OtherNode {
+        /// The node's address.
+        url: String,
+        /// The node that was trusted.
+        wanted: NodeId,
+        /// The node that answers.
+        shown: NodeId,
+    },
     /// The node refused.
     #[error("{}: {}{}", .0.title, .0.detail, next_of(.0))]
     Problem(Box<Problem>),
@@ -71,6 +84,22 @@ pub enum SdkError {
         /// What came.
         received: Cid,
     },
+    /// The blob is larger than was asked for.
+    #[error("the blob has more than {size_bytes_max} bytes; ask for a larger limit")]
+    BlobTooLarge {
+        /// The limit.
+        size_bytes_max: u64,
+    },
+    /// The blob comes too slowly to be waited for.
+    #[error(
+        "{url}: sends a blob more slowly than {bytes_per_s_min} bytes a second; ask another node"
+    )]
+    TooSlow {
+        /// The node's address.
+        url: String,
+        /// The least rate.
+        bytes_per_s_min: u32,
+    },
     /// The chain cannot be reached or refused.
     #[error("chain: {0}")]
     Chain(String),
@@ -84,19 +113,4 @@ pub enum SdkError {
 
 fn next_of(problem: &Problem) -> String {
     problem.next.as_ref().map(|next| format!(" — {next}")).unwrap_or_default()
-}
-
-/// An error with all its causes in one line.
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
 }

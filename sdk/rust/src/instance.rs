@@ -24,6 +24,10 @@ pub struct InstanceSpec {
     pub memory_mb: u64,
     /// Size of the first disk in MiB.
     pub disk_mb: u64,
+    /// What an hour is worth to you, in the smallest unit of ALEPH; 0 for nothing.
+    pub price_per_hour: u128,
+    /// For how many hours the payment contract may take that price, before it is allowed more.
+    pub funded_hours: u32,
     /// SSH public keys that may log in. Nodes refuse machines with keys, with a clear error, as
     /// long as they cannot hand them to the guest.
     pub ssh_keys: Vec<String>,
@@ -31,7 +35,15 @@ pub struct InstanceSpec {
 
 impl Default for InstanceSpec {
     fn default() -> Self {
-        Self { rootfs: Cid::of(b""), vcpus: 1, memory_mb: 512, disk_mb: 1024, ssh_keys: Vec::new() }
+        Self {
+            rootfs: Cid::of(b""),
+            vcpus: 1,
+            memory_mb: 512,
+            disk_mb: 1024,
+            price_per_hour: 0,
+            funded_hours: 24,
+            ssh_keys: Vec::new(),
+        }
     }
 }
 

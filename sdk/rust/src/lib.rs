@@ -44,4 +44,4 @@ pub use client::{AlephClient, AuthenticatedClient};
 pub use config::ClientConfig;
 pub use error::SdkError;
 pub use instance::{InstanceSpec, instance_envelope};
-pub use node::{LogChunk, NodeClient};
+pub use node::{DownloadLimits, LogChunk, NodeClient};

@@ -1,22 +1,30 @@
 //! A node's HTTP interface, from the client's side.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use aleph_types::{
     Cid, CidHasher, Digest, JobId,
     api::{BlobInfo, InstanceInfo, MessageReceipt, NodeInfo, Problem, Readiness},
     message::Envelope,
+    pace::Pace,
+    text::in_words,
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::{Instant, timeout},
+};
 use tokio_util::io::ReaderStream;
 
 use crate::{
     SdkError,
-    error::causes,
     tls::{self, SeenKey},
 };
 
@@ -33,6 +41,24 @@ pub struct NodeClient {
     url: String,
     http: reqwest::Client,
     key: SeenKey,
+}
+
+/// What a download may take of this side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DownloadLimits {
+    /// The greatest size.
+    pub size_bytes_max: u64,
+    /// The least rate; only the time counts in which the node is waited for.
+    pub bytes_per_s_min: u32,
+    /// How far the blob may be behind that rate.
+    pub patience: Duration,
+}
+
+impl DownloadLimits {
+    /// At most so many bytes, as slowly as a node takes an upload.
+    pub fn of_size(size_bytes_max: u64) -> Self {
+        Self { size_bytes_max, bytes_per_s_min: 16 << 10, patience: Duration::from_secs(30) }
+    }
 }
 
 /// A piece of a machine's console.
@@ -69,7 +95,7 @@ impl NodeClient {
             .no_proxy()
             .connect_timeout(CONNECT_TIMEOUT)
             .build()
-            .map_err(|error| SdkError::Config(causes(&error)))?;
+            .map_err(|error| SdkError::Config(in_words(&error)))?;
         Ok(Self { url, http, key })
     }
 
@@ -161,28 +187,75 @@ impl NodeClient {
     }
 
     /// Downloads a blob into a file, which is complete and verified or does not exist.
-    pub async fn download(&self, cid: Cid, path: &Path) -> Result<u64, SdkError> {
+    pub async fn download(
+        &self,
+        cid: Cid,
+        path: &Path,
+        limits: DownloadLimits,
+    ) -> Result<u64, SdkError> {
         let failed = |source| SdkError::File { path: path.to_owned(), source };
-        let partial = path.with_extension("partial");
-        let response = self.send(self.request(Method::GET, &format!("/v1/blobs/{cid}"))).await?;
-        let mut file = tokio::fs::File::create(&partial).await.map_err(failed)?;
+        let request = self.request(Method::GET, &format!("/v1/blobs/{cid}"));
+        let Ok(response) = timeout(ANSWER_TIMEOUT, self.send(request)).await else {
+            let cause = format!("no answer within {} s", ANSWER_TIMEOUT.as_secs());
+            return Err(SdkError::Unreachable { url: self.url.clone(), cause });
+        };
+        let response = response?;
+        let partial = partial(path);
+        let file = tokio::fs::File::create(&partial).await.map_err(failed)?;
+        let outcome = match self.receive(response, file, path, limits).await {
+            Ok((received, _)) if received != cid => {
+                Err(SdkError::WrongBlob { wanted: cid, received })
+            }
+            Ok((_, size_bytes)) => {
+                let named = tokio::fs::rename(&partial, path).await;
+                named.map(|()| size_bytes).map_err(failed)
+            }
+            Err(error) => Err(error),
+        };
+        if outcome.is_err() {
+            // What went wrong before matters more than what is left of it.
+            let _ = tokio::fs::remove_file(&partial).await;
+        }
+        outcome
+    }
+
+    /// The name and size of what came; all of it is on the disk.
+    async fn receive(
+        &self,
+        response: Response,
+        mut file: tokio::fs::File,
+        path: &Path,
+        limits: DownloadLimits,
+    ) -> Result<(Cid, u64), SdkError> {
+        let failed = |source| SdkError::File { path: path.to_owned(), source };
+        let DownloadLimits { size_bytes_max, bytes_per_s_min, patience } = limits;
+        let too_large = SdkError::BlobTooLarge { size_bytes_max };
+        if response.content_length().is_some_and(|announced| announced > size_bytes_max) {
+            return Err(too_large);
+        }
+        let mut pace = Pace::new(bytes_per_s_min, patience);
         let mut hasher = CidHasher::new();
         let mut size_bytes = 0_u64;
         let mut pieces = response.bytes_stream();
-        while let Some(piece) = pieces.next().await {
-            let piece = piece.map_err(|error| self.transport(error))?;
-            hasher.update(&piece);
+        loop {
+            let asked = Instant::now();
+            let piece = match timeout(pace.patience(), pieces.next()).await {
+                Ok(Some(piece)) => piece.map_err(|error| self.transport(error))?,
+                Ok(None) => break,
+                Err(_) => {
+                    return Err(SdkError::TooSlow { url: self.url.clone(), bytes_per_s_min });
+                }
+            };
+            pace.note(asked.elapsed(), piece.len());
             size_bytes = size_bytes.saturating_add(piece.len() as u64);
+            if size_bytes > size_bytes_max {
+                return Err(too_large);
+            }
+            hasher.update(&piece);
             file.write_all(&piece).await.map_err(failed)?;
         }
         file.sync_all().await.map_err(failed)?;
-        let received = hasher.finish();
-        if received != cid {
-            tokio::fs::remove_file(&partial).await.map_err(failed)?;
-            return Err(SdkError::WrongBlob { wanted: cid, received });
-        }
-        tokio::fs::rename(&partial, path).await.map_err(failed)?;
-        Ok(size_bytes)
+        Ok((hasher.finish(), size_bytes))
     }
 
     /// The body of an answer to a request with these bytes; for what is not JSON.
@@ -243,7 +316,7 @@ impl NodeClient {
     }
 
     fn transport(&self, error: reqwest::Error) -> SdkError {
-        let cause = causes(&error);
+        let cause = in_words(&error);
         if cause.contains(tls::KEY_CHANGED) {
             return SdkError::KeyChanged { url: self.url.clone() };
         }
@@ -254,6 +327,13 @@ impl NodeClient {
 fn describe(status: StatusCode, body: &[u8]) -> String {
     let text: String = String::from_utf8_lossy(body).chars().take(200).collect();
     format!("status {status}: {text}")
+}
+
+/// The name that a file has until it is complete; no other file's.
+fn partial(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".partial");
+    name.into()
 }
 
 /// The name and size of a file's bytes.

@@ -2,6 +2,7 @@
 //! stand at its end, and what decodes guest bytes has a file of its own.
 
 pub(crate) mod bus;
+pub mod limit;
 pub mod pci;
 pub mod power;
 pub(crate) mod serial;

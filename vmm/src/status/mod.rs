@@ -127,6 +127,18 @@ counters! {
     BlockReadBytes => "block_read_bytes",
     /// Bytes that block requests wrote.
     BlockWriteBytes => "block_write_bytes",
+    /// Random bytes given.
+    EntropyBytes => "entropy_bytes",
+    /// Frames the guest received.
+    NetReceived => "net_received",
+    /// Bytes of those frames.
+    NetReceivedBytes => "net_received_bytes",
+    /// Frames the guest sent.
+    NetSent => "net_sent",
+    /// Bytes of those frames.
+    NetSentBytes => "net_sent_bytes",
+    /// Frames of the guest that the host's network refused.
+    NetRefused => "net_refused",
     /// Interrupts sent to the guest.
     Interrupt => "interrupt",
     /// Devices stopped because the guest drove them against their specification.

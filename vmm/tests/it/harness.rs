@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use aleph_vmm::control::{self, Client, Disk, Exit, MachineConfig, Request};
+use aleph_vmm::control::{self, Client, Disk, Exit, MachineConfig, RateLimit, Request};
 use aleph_vmm::status::{self, Reader, Snapshot};
 use rustix::io::FdFlags;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -70,7 +70,13 @@ impl Monitor {
             memory_mib,
             cmdline: cmdline.into(),
             kernel_fd: kernel.as_raw_fd(),
-            disks: vec![Disk { fd: disk.as_raw_fd(), read_only: false, serial: "disk".into() }],
+            disks: vec![Disk {
+                fd: disk.as_raw_fd(),
+                read_only: false,
+                serial: "disk".into(),
+                limit: RateLimit::default(),
+            }],
+            cards: Vec::new(),
             status_fd: status.as_raw_fd(),
             control_fd: listener.as_raw_fd(),
         };

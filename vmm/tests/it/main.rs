@@ -9,7 +9,7 @@ mod linux;
 
 use std::time::Duration;
 
-use aleph_vmm::control::{Client, Exit, Request, Response};
+use aleph_vmm::control::{Client, Exit, Limited, RateLimit, Request, Response};
 use aleph_vmm::status::{Counter, State};
 
 use crate::harness::{Monitor, kvm_is_missing};
@@ -75,6 +75,49 @@ fn a_running_guest_is_stopped_by_request_and_by_signal() {
     drop(monitor.client());
     monitor.terminate();
     assert_eq!(monitor.wait(), Exit::Stopped);
+}
+
+#[test]
+fn every_thread_is_confined_while_a_guest_runs() {
+    if kvm_is_missing() {
+        return;
+    }
+    let monitor = Monitor::spawn(&guests::wait_for_power_button());
+    drop(monitor.client());
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", monitor.pid())).unwrap();
+    let statuses: Vec<_> = tasks
+        .map(|task| std::fs::read_to_string(task.unwrap().path().join("status")).unwrap())
+        // KVM's own thread counts as one of the process, and runs nothing but the kernel.
+        .filter(|status| !status.starts_with("Name:\tkvm-"))
+        .collect();
+    let names: Vec<_> = statuses.iter().filter_map(|status| status.lines().next()).collect();
+    assert_eq!(names.len(), 4, "main thread, vCPU, disk, entropy: {names:?}");
+    for status in &statuses {
+        let field = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+            line.split_whitespace().nth(1).unwrap().to_owned()
+        };
+        assert_eq!(field("Seccomp:"), "2", "{status}");
+        assert_eq!(field("NoNewPrivs:"), "1", "{status}");
+        for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
+            assert_eq!(u64::from_str_radix(&field(set), 16).unwrap(), 0, "{status}");
+        }
+    }
+}
+
+#[test]
+fn limits_are_changed_for_devices_that_exist() {
+    if kvm_is_missing() {
+        return;
+    }
+    let monitor = Monitor::spawn(&guests::wait_for_power_button());
+    let mut client = monitor.client();
+    let limit = RateLimit { bytes_per_s: 1 << 20, bytes_burst: 1 << 20, ..RateLimit::default() };
+    let set = |limited| Request::SetLimit { limited, limit };
+    assert_eq!(client.request(&set(Limited::Disk(0))).unwrap(), Response::Done);
+    for limited in [Limited::Disk(1), Limited::Receive(0), Limited::Send(255)] {
+        assert!(matches!(client.request(&set(limited)).unwrap(), Response::Error(_)));
+    }
 }
 
 #[test]

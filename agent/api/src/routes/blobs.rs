@@ -1,6 +1,6 @@
-use std::{io, sync::Arc, time::Duration};
+use std::{io, sync::Arc};
 
-use aleph_types::Cid;
+use aleph_types::{Cid, pace::Pace};
 use axum::{
     Json,
     body::{Body, BodyDataStream},
@@ -10,11 +10,11 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::{Shared, parse};
-use crate::{Node, Refusal, RefusalKind};
+use crate::{Limits, Node, Refusal, RefusalKind};
 
 /// Stores the body as a blob. It is read as fast as the disk takes it.
 pub(super) async fn upload<N: Node>(
@@ -46,24 +46,31 @@ async fn store<N: Node>(
         let detail = format!("a blob has at most {limit} bytes");
         return Err(Refusal::new(RefusalKind::TooLarge, detail));
     }
-    let pieces = unless_stalled(body.into_data_stream(), shared.limits.stall_timeout);
+    let Limits { upload_bytes_per_s_min, stall_timeout, .. } = shared.limits;
+    let pace = Pace::new(upload_bytes_per_s_min, stall_timeout);
+    let pieces = unless_slow(body.into_data_stream(), pace);
     let info = shared.node.put_blob(expected, Box::pin(StreamReader::new(pieces))).await?;
     shared.metrics.api_upload_bytes.inc_by(info.size_bytes);
     Ok(Json(info).into_response())
 }
 
-/// The pieces of a body, until one does not come in time.
-fn unless_stalled(
-    body: BodyDataStream,
-    limit: Duration,
-) -> impl Stream<Item = io::Result<Bytes>> + Send {
-    stream::unfold(Some(body), move |body| async move {
-        let mut body = body?;
-        match timeout(limit, body.next()).await {
-            Ok(Some(Ok(piece))) => Some((Ok(piece), Some(body))),
+/// The pieces of a body, until it falls too far behind.
+fn unless_slow(body: BodyDataStream, pace: Pace) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    stream::unfold(Some((body, pace)), move |state| async move {
+        let (mut body, mut pace) = state?;
+        let asked = Instant::now();
+        match timeout(pace.patience(), body.next()).await {
+            Ok(Some(Ok(piece))) => {
+                pace.note(asked.elapsed(), piece.len());
+                Some((Ok(piece), Some((body, pace))))
+            }
             Ok(Some(Err(error))) => Some((Err(io::Error::other(error)), None)),
             Ok(None) => None,
-            Err(_) => Some((Err(io::ErrorKind::TimedOut.into()), None)),
+            Err(_) => {
+                let words =
+                    format!("they came more slowly than {} a second", pace.bytes_per_s_min());
+                Some((Err(io::Error::new(io::ErrorKind::TimedOut, words)), None))
+            }
         }
     })
 }

@@ -1,10 +1,16 @@
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use aleph_api::{Identity, Limits, Metrics, Server};
 use aleph_types::{Digest, api::Problem};
 use prometheus_client::registry::Registry;
 use reqwest::{Certificate, Client, RequestBuilder, Response};
-use tokio::task::JoinHandle;
+use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
+use tokio::{net::TcpStream, task::JoinHandle};
+use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::node::TestNode;
@@ -16,6 +22,7 @@ pub(crate) struct Harness {
     pub(crate) spki_sha256: Digest,
     pub(crate) stop: CancellationToken,
     pub(crate) client: Client,
+    certificate: Vec<u8>,
     serving: JoinHandle<()>,
 }
 
@@ -29,21 +36,35 @@ impl Harness {
         let metrics = Metrics::register(&mut registry);
         let identity = Identity::generate().unwrap();
         let spki_sha256 = identity.spki_sha256();
-        let root = Certificate::from_der(identity.certificate_der()).unwrap();
+        let certificate = identity.certificate_der().to_vec();
         let localhost = "127.0.0.1:0".parse().unwrap();
         let server = Server::bind(localhost, identity, limits, metrics).await.unwrap();
         let address = server.local_addr();
         let node = Arc::new(TestNode::default());
         let stop = CancellationToken::new();
         let serving = tokio::spawn(server.serve(node.clone(), Arc::new(registry), stop.clone()));
-        let client = Client::builder()
-            .tls_certs_only([root])
-            .tls_info(true)
-            .resolve("aleph-node", address)
-            .timeout(Duration::from_secs(20))
-            .build()
-            .unwrap();
-        Self { node, address, spki_sha256, stop, client, serving }
+        let client = client(&certificate, address, None);
+        Self { node, address, spki_sha256, stop, client, certificate, serving }
+    }
+
+    /// Another client, with an address of its own.
+    pub(crate) fn client_at(&self, own: IpAddr) -> Client {
+        client(&self.certificate, self.address, Some(own))
+    }
+
+    /// A connection whose handshake is done, and on which nothing was said yet.
+    pub(crate) async fn connect(&self) -> TlsStream<TcpStream> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from(self.certificate.clone())).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let name = "aleph-node".try_into().unwrap();
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -69,6 +90,17 @@ impl Harness {
         self.stop.cancel();
         tokio::time::timeout(Duration::from_secs(10), self.serving).await.unwrap().unwrap();
     }
+}
+
+fn client(certificate: &[u8], address: SocketAddr, own: Option<IpAddr>) -> Client {
+    Client::builder()
+        .tls_certs_only([Certificate::from_der(certificate).unwrap()])
+        .tls_info(true)
+        .resolve("aleph-node", address)
+        .local_address(own)
+        .timeout(Duration::from_secs(20))
+        .build()
+        .unwrap()
 }
 
 /// The problem that an answer is, with the status that it must have.

@@ -14,7 +14,10 @@ use aleph_chain::{
     Addresses, AttestationKey, Chain, ChainConfig, ChainError, ChainTable, Change, Heartbeat,
     Journal, JournalError, KeyValue, NodeType, OperatorKey, Registration,
 };
-use aleph_contracts::{JobManager, NodeRegistry, Resources, StakingManager, StakingParameters};
+use aleph_contracts::{
+    JobManager, JobParameters, JobRequest, NodeParameters, NodeRegistry, Resources, StakingManager,
+    StakingParameters,
+};
 use aleph_types::{Address, NodeId};
 use alloy::{
     network::{EthereumWallet, TransactionBuilder as _},
@@ -174,8 +177,7 @@ impl Net {
 
     /// Orders a job.
     pub(crate) async fn create_job(&self) -> Result<()> {
-        let resources = Resources { vcpus: 1, memoryMib: 256, diskMib: 1024 };
-        let call = self.jobs().createJob([7; 32].into(), resources).send().await?;
+        let call = self.jobs().createJob(free_job(256, 1024)).send().await?;
         ensure!(call.get_receipt().await?.status(), "the job was not created");
         Ok(())
     }
@@ -191,11 +193,21 @@ async fn deploy(admin: &DynProvider, account: AlloyAddress) -> Result<Addresses>
     let jobs = clone_of(admin, *JobManager::deploy(admin.clone()).await?.address()).await?;
 
     let node_registry = NodeRegistry::new(registry, admin.clone());
-    node_registry.initialize(account).send().await?.get_receipt().await?;
+    let rules = NodeParameters {
+        verifierQuorum: 1,
+        challengeValidity: 3600,
+        enrolmentWindow: 86_400,
+        minReleaseVersion: 0,
+    };
+    node_registry.initialize(account, rules).send().await?.get_receipt().await?;
     let rules = StakingParameters {
         minTotalStake: U256::from(10u64.pow(18)),
         minStakeDuration: 60,
         unbondingPeriod: 86_400,
+        reporterBpsMax: 0,
+        rewardInterval: 1,
+        treasury: account,
+        rewardGrowthMax: U256::from(1),
     };
     let token = AlloyAddress::repeat_byte(0x77);
     StakingManager::new(staking, admin.clone())
@@ -205,7 +217,13 @@ async fn deploy(admin: &DynProvider, account: AlloyAddress) -> Result<Addresses>
         .get_receipt()
         .await?;
     let job_manager = JobManager::new(jobs, admin.clone());
-    job_manager.initialize(account, registry).send().await?.get_receipt().await?;
+    let rules = JobParameters {
+        heartbeatGapMax: 300,
+        reassignAfter: 600,
+        expireAfter: 3600,
+        minFundedHours: 1,
+    };
+    job_manager.initialize(account, registry, rules).send().await?.get_receipt().await?;
 
     let operator: OperatorKey = OPERATOR_KEY.parse()?;
     let operator = alloy(operator.address());
@@ -218,6 +236,13 @@ async fn deploy(admin: &DynProvider, account: AlloyAddress) -> Result<Addresses>
         staking_manager: Address(staking.into_array()),
         job_manager: Address(jobs.into_array()),
     })
+}
+
+/// A job that costs nothing.
+pub(crate) fn free_job(memory_mib: u64, disk_mib: u64) -> JobRequest {
+    let resources =
+        Resources { vcpus: 1, memoryMib: memory_mib, diskMib: disk_mib, ..Default::default() };
+    JobRequest { manifestHash: [7; 32].into(), resources, ..Default::default() }
 }
 
 fn role(name: &str) -> FixedBytes<32> {

@@ -7,7 +7,7 @@ use aleph_types::{Address, Digest, JobId, JobStatus};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
-use crate::harness::{MemoryJournal, NODE, Net, Node, eventually, in_time, registration};
+use crate::harness::{MemoryJournal, NODE, Net, Node, eventually, free_job, in_time, registration};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_registers_says_that_it_lives_and_carries_a_job_to_its_end() -> Result<()> {
@@ -86,8 +86,7 @@ async fn a_reorganisation_leaves_no_stale_state() -> Result<()> {
     net.rpc("anvil_mine", json!([3])).await?;
 
     // The job's block is one of the five that are replaced, by others without it.
-    let resources = aleph_contracts::Resources { vcpus: 1, memoryMib: 1, diskMib: 1 };
-    let pending = net.jobs().createJob([7; 32].into(), resources).send().await?;
+    let pending = net.jobs().createJob(free_job(1, 1)).send().await?;
     net.rpc("anvil_mine", json!([3])).await?;
     ensure!(pending.get_receipt().await?.status(), "the job was not created");
     in_time("seen as open", view.wait_for(|view| view.open_jobs().count() == 1)).await??;

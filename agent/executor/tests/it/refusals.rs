@@ -67,8 +67,12 @@ async fn an_image_larger_than_its_disk() {
 }
 
 #[tokio::test]
-async fn a_job_that_finds_no_room_is_tried_again_before_it_is_refused() {
-    let bench = Bench::new(|options| options.restart.pause = Duration::from_secs(2));
+async fn a_job_that_finds_no_room_waits_for_it_and_has_not_failed() {
+    let bench = Bench::new(|options| {
+        options.restart.failures_max = 1;
+        options.restart.pause_max = Duration::from_millis(20);
+        options.restart.room_waits_max = u32::MAX;
+    });
     let image = bench.images.add("run");
     let large = Resources { vcpus: 3, ..SMALL };
     bench.desire(7, image, large, Power::On);
@@ -77,13 +81,44 @@ async fn a_job_that_finds_no_room_is_tried_again_before_it_is_refused() {
     let waits = |state: &VmState| matches!(state, VmState::Preparing { detail } if detail.contains("trying again"));
     let view = bench.until_state(8, "waiting", waits).await;
     assert!(view.state.to_string().contains("other jobs leave 1 vCPU"), "{}", view.state);
+    // Many more tries than a machine that fails has.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let view = bench.view(8).unwrap();
+    assert!(matches!(view.state, VmState::Preparing { .. }) && view.failures == 0, "{view:?}");
 
     bench.desire(7, image, large, Power::Off);
     bench.until_running(8).await;
+}
 
+#[tokio::test]
+async fn a_job_for_which_no_room_comes_is_refused_with_the_reason() {
+    let bench = Bench::new(|options| options.restart.room_waits_max = 3);
+    let image = bench.images.add("run");
+    let large = Resources { vcpus: 3, ..SMALL };
     bench.desire(7, image, large, Power::On);
-    let reason = bench.until_failed(7).await;
+    bench.until_running(7).await;
+    bench.desire(8, image, large, Power::On);
+    let reason = bench.until_failed(8).await;
     assert!(reason.contains("other jobs leave 1 vCPU"), "{reason}");
+    assert!(reason.ends_with("(waited 3 times for room)"), "{reason}");
+    assert_eq!(bench.heard.of(8), [VmEvent::Failed { reason }]);
+}
+
+#[tokio::test]
+async fn a_job_that_waits_for_a_full_disk_holds_nothing_that_others_could_have() {
+    let huge = Resources { disk_mib: u64::MAX >> 21, ..SMALL };
+    let bench = Bench::new(|options| {
+        options.capacity.disk_mib = u64::MAX;
+        options.restart.room_waits_max = u32::MAX;
+        options.restart.pause = Duration::from_secs(600);
+    });
+    let free = bench.executor().available();
+    let image = bench.images.add("run");
+    bench.desire(7, image, huge, Power::On);
+    let waits = |state: &VmState| state.to_string().contains("the data disk has");
+    let view = bench.until_state(7, "waiting", waits).await;
+    assert_eq!(view.failures, 0);
+    assert_eq!(bench.executor().available(), free);
 }
 
 #[tokio::test]

@@ -124,7 +124,7 @@ fn run() -> Result<i32> {
                     continue;
                 }
                 Request::PowerButton if behaviour == "run" => Some(Exit::PoweredOff),
-                Request::PowerButton => None,
+                Request::PowerButton | Request::SetLimit { .. } => None,
                 Request::Stop => Some(Exit::Stopped),
             };
             send(connection.as_fd(), &Response::Done)?;

@@ -3,7 +3,7 @@
 use aleph_message::{Manifest, MessageError, verify_signature};
 use aleph_types::{
     Address, Digest, JobId, JobStatus, Resources,
-    job::Job,
+    job::{Job, JobTerms},
     message::{ENVELOPE_BYTES_MAX, Envelope, ITEM_CONTENT_BYTES_MAX, ItemType, MessageType},
     signature::{address_of, personal_digest},
 };
@@ -184,8 +184,10 @@ fn job_for(manifest: &Manifest) -> Job {
         node: None,
         status: JobStatus::Assigned,
         resources: manifest.resources,
+        terms: JobTerms::default(),
         created_at_s: 1,
         last_heartbeat_s: 0,
+        accrued_s: 0,
         reason: String::new(),
     }
 }

@@ -10,7 +10,7 @@ pub(crate) struct BlobImages(pub(crate) Blobs);
 
 impl Images for BlobImages {
     async fn open(&self, cid: Cid) -> Result<File, ImageError> {
-        self.0.open_verified_async(cid).await.map_err(|error| match error {
+        self.0.open_verified(cid).await.map_err(|error| match error {
             // The job was given to the executor because the image was there: it does not come
             // back by itself.
             StorageError::NotFound { .. } | StorageError::BlobCorrupt { .. } => {

@@ -57,6 +57,8 @@ pub struct Api {
     pub listen: SocketAddr,
     /// Connections at once.
     pub connections_max: usize,
+    /// Connections at once of one client.
+    pub connections_per_client_max: usize,
     /// The largest blob.
     pub blob_mib_max: u64,
 }
@@ -66,6 +68,7 @@ impl Default for Api {
         Self {
             listen: SocketAddr::from(([0; 8], 8443)),
             connections_max: 256,
+            connections_per_client_max: 32,
             blob_mib_max: 64 * 1024,
         }
     }
@@ -264,6 +267,12 @@ impl Config {
     fn check(&self) -> Result<(), String> {
         let bounds = [
             ("api.connections_max", self.api.connections_max as u64, 1, 65_536),
+            (
+                "api.connections_per_client_max",
+                self.api.connections_per_client_max as u64,
+                1,
+                65_536,
+            ),
             ("api.blob_mib_max", self.api.blob_mib_max, 1, 1 << 30),
             ("storage.free_mib_min", self.storage.free_mib_min, 16, 1 << 30),
             ("storage.cache_mib", self.storage.cache_mib as u64, 1, 65_536),

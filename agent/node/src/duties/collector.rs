@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use aleph_chain::{Chain, ChainView};
 use aleph_storage::{Blobs, Collected, StorageError};
 use aleph_types::{Cid, Digest};
 use tokio::time::sleep;
@@ -13,9 +12,6 @@ use crate::messages::Messages;
 
 /// Looks now and then, until cancelled.
 pub(crate) struct Collector {
-    pub(crate) chain: Option<Chain>,
-    /// Without an id, the chain does not tell which jobs are this node's.
-    pub(crate) has_node_id: bool,
     pub(crate) messages: Messages,
     pub(crate) blobs: Blobs,
     pub(crate) grace: Duration,
@@ -41,20 +37,11 @@ impl Collector {
     }
 
     async fn collect(&self) -> Result<Option<Collected>, StorageError> {
-        let mut jobs = BTreeSet::new();
-        if let Some(chain) = &self.chain {
-            let view = chain.view();
-            let view: &ChainView = &view.borrow();
-            // Whoever has not looked does not know what is referred to.
-            if view.head.is_none() || !self.has_node_id {
-                return Ok(None);
-            }
-            jobs.extend(view.jobs.values().map(|job| job.manifest));
-        }
+        let Some(referenced) = self.messages.references().known() else { return Ok(None) };
         let (messages, blobs) = (self.messages.clone(), self.blobs.clone());
         let (grace, mut kept) = (self.grace, self.kept.clone());
         let work = move || {
-            let is_referenced = |item_hash: Digest| jobs.contains(&item_hash);
+            let is_referenced = |item_hash: Digest| referenced.contains(&item_hash);
             kept.extend(messages.collect(is_referenced, grace)?);
             blobs.collect(|cid| kept.contains(&cid), grace)
         };

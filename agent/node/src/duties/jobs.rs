@@ -270,7 +270,7 @@ const GONE_GRACE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
-    use aleph_types::{Address, Digest, NodeId, Resources};
+    use aleph_types::{Address, Digest, NodeId, Resources, job::JobTerms};
 
     use super::*;
 
@@ -284,8 +284,10 @@ mod tests {
             node: Some(NodeId([3; 32])),
             status,
             resources: Resources::default(),
+            terms: JobTerms::default(),
             created_at_s: 0,
             last_heartbeat_s: 0,
+            accrued_s: 0,
             reason: String::new(),
         }
     }

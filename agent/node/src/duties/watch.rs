@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 use aleph_chain::{Chain, ChainHealth, Heartbeat};
 use aleph_executor::{Executor, VmState};
 use aleph_storage::{Blobs, Store, Table};
-use aleph_types::{Digest, JobId};
+use aleph_types::{Digest, JobId, text::in_words};
 use sha2::{Digest as _, Sha256};
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     metrics::NodeMetrics,
     readiness::{Conditions, Need},
-    words::in_words,
 };
 
 /// Looks at everything every few seconds and whenever a machine changes, until cancelled.
@@ -65,6 +64,8 @@ impl WatchDuty {
             Err(error) => return self.conditions.fails(Need::Database, in_words(&error)),
         };
         self.conditions.holds(Need::Database, "reads rows");
+        let verifications = self.blobs.verifications();
+        self.metrics.storage_blob_verifications.set(verifications as i64);
         let usable_bytes = capacity.usable_bytes();
         self.metrics.storage_usable_bytes.set(usable_bytes as i64);
         self.metrics.storage_total_bytes.set(capacity.total_bytes as i64);

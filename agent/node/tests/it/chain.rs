@@ -39,8 +39,8 @@ async fn a_node_registers_activates_and_answers_for_its_jobs() {
 
     // The first job's message never comes; the second job fits nowhere.
     let (item_hash, _) = message(Cid::of(b"image"), 256);
-    create_job(&chain, &item_hash, "(1,256,64)");
-    create_job(&chain, &item_hash, "(4000,256,64)");
+    create_job(&chain, &item_hash, "1,256,64");
+    create_job(&chain, &item_hash, "4000,256,64");
     let reason = wait_for_failure(&agent, &chain, 1).await;
     assert!(reason.contains("was not uploaded to the node within 2 s"), "{reason}");
     let reason = wait_for_failure(&agent, &chain, 2).await;
@@ -50,7 +50,7 @@ async fn a_node_registers_activates_and_answers_for_its_jobs() {
     let (item_hash, envelope) = message(Cid::of(b"image"), 128);
     let posted = agent.post("/v1/messages").body(envelope).send().await.unwrap();
     posted.error_for_status().unwrap();
-    create_job(&chain, &item_hash, "(1,256,64)");
+    create_job(&chain, &item_hash, "1,256,64");
     let reason = wait_for_failure(&agent, &chain, 3).await;
     assert!(reason.contains("its manifest asks for 1 vCPU, 128 MiB"), "{reason}");
 
@@ -60,7 +60,7 @@ async fn a_node_registers_activates_and_answers_for_its_jobs() {
     let (item_hash, envelope) = message(Cid::of(b"an image"), 256);
     let posted = agent.post("/v1/messages").body(envelope).send().await.unwrap();
     posted.error_for_status().unwrap();
-    create_job(&chain, &item_hash, "(1,256,64)");
+    create_job(&chain, &item_hash, "1,256,64");
     wait_for(&agent, "/v1/instances", |all| all[0]["job"] == 4 && all[0]["rootfs"].is_string())
         .await;
     let reason = wait_for_failure(&agent, &chain, 4).await;
@@ -107,16 +107,20 @@ fn stake(chain: &Chain, node_id: &str) {
 
 fn create_job(chain: &Chain, item_hash: &str, resources: &str) {
     let jobs = chain.contract("jobManager");
-    let item_hash = format!("0x{item_hash}");
-    let signature = "createJob(bytes32,(uint32,uint64,uint64))";
-    chain.send(CUSTOMER, &[jobs, signature, &item_hash, resources]);
+    let signature =
+        "createJob((bytes32,(uint32,uint64,uint64,bytes32,uint8),address,uint128,uint64))";
+    // Free, and without a wish for attestation.
+    let (word, address) = ("0".repeat(64), "0".repeat(40));
+    let request = format!("(0x{item_hash},({resources},0x{word},0),0x{address},0,0)");
+    chain.send(CUSTOMER, &[jobs, signature, &request]);
 }
 
 /// Waits until a job has failed, and gives the reason that the chain holds.
 async fn wait_for_failure(agent: &Agent, chain: &Chain, job: u64) -> String {
     let deadline = Instant::now() + PATIENCE;
-    let signature = "getJob(uint256)((address,bytes32,bytes32,uint8,(uint32,uint64,uint64),\
-                     uint64,uint64,uint64,uint64,uint64,string))";
+    let signature = "getJob(uint256)((address,uint8,uint64,bool,bytes32,bytes32,address,uint64,\
+                     uint128,uint64,uint64,uint64,uint64,uint64,uint64,address,\
+                     (uint32,uint64,uint64,bytes32,uint8),string))";
     loop {
         let record = chain.call(&[chain.contract("jobManager"), signature, &job.to_string()]);
         if let Some((_, reason)) = record.split_once('"').filter(|(_, reason)| reason.len() > 3) {

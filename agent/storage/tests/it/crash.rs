@@ -87,13 +87,13 @@ impl Acknowledged {
 
         for (number, cid) in &self.blobs {
             let mut bytes = Vec::new();
-            blobs.open_verified(*cid)?.read_to_end(&mut bytes)?;
+            crate::open_verified(&blobs, *cid)?.read_to_end(&mut bytes)?;
             ensure!(bytes == content(*number), "blob {number} reads differently");
         }
         let listed = blobs.list(None, usize::MAX)?;
         for info in &listed {
             ensure!(info.state == BlobState::Ready, "{} is marked as damaged", info.cid);
-            blobs.open_verified(info.cid)?;
+            crate::open_verified(&blobs, info.cid)?;
         }
         ensure!(files(&folder.join("blobs"))? == listed.len(), "files without rows are left over");
         Ok(())

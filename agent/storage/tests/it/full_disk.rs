@@ -83,7 +83,7 @@ fn a_disk_filled_by_somebody_else_is_reported_and_recovered_from() -> Result<()>
     fs::remove_file(&hog)?;
     commit(&store, 2)?;
     assert!(store.get(Table::Messages, &1u64.to_be_bytes())?.is_some());
-    blobs.open_verified(kept)?;
+    crate::open_verified(&blobs, kept)?;
     assert_eq!(blobs.info(kept)?.map(|info| info.state), Some(BlobState::Ready));
     Ok(())
 }

@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 /// anvil with everything deployed. Nothing is signed here: anvil holds the accounts' keys.
 pub(crate) struct Chain {
-    _anvil: Anvil,
+    anvil: Anvil,
     pub(crate) provider: DynProvider,
     pub(crate) book: AddressBook,
     pub(crate) admin: Address,
@@ -35,7 +35,12 @@ impl Chain {
             bail!("anvil has only {} accounts", accounts.len());
         };
         let book = deploy(&anvil.url, admin)?;
-        Ok(Self { _anvil: anvil, provider, book, admin, owner, operator, customer, stranger })
+        Ok(Self { anvil, provider, book, admin, owner, operator, customer, stranger })
+    }
+
+    /// Where its JSON-RPC interface is.
+    pub(crate) fn url(&self) -> &str {
+        &self.anvil.url
     }
 
     /// Lets time and a few blocks pass.
@@ -113,6 +118,6 @@ fn tool(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn contracts_dir() -> &'static Path {
+pub(crate) fn contracts_dir() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }

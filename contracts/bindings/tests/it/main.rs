@@ -1,12 +1,15 @@
-//! The bindings against the real contracts: anvil, the deploy script, a node, a job.
+//! The bindings against the real contracts: anvil, the deploy script, and the flows that the network
+//! lives by, event by event: a node joins, a job runs and is paid, stored data are challenged.
 //!
 //! Needs `npm ci` in `contracts/`.
 
 mod chain;
+mod challenges;
+mod payments;
 
 use aleph_contracts::{
-    AlephToken, AttestationKey, JobManager, JobStatus, NodeRegistry, NodeStatus, NodeType,
-    Resources, StakingManager,
+    AlephToken, AttestationKey, JobManager, JobRequest, JobStatus, NodeRegistry, NodeStatus,
+    NodeType, Resources, StakingManager,
 };
 use alloy::{
     primitives::{B256, U256, b256, keccak256},
@@ -17,8 +20,10 @@ use anyhow::{Context, Result, ensure};
 
 use crate::chain::Chain;
 
-const NODE: B256 = b256!("1111111111111111111111111111111111111111111111111111111111111111");
-const MANIFEST: B256 = b256!("2222222222222222222222222222222222222222222222222222222222222222");
+pub(crate) const NODE: B256 =
+    b256!("1111111111111111111111111111111111111111111111111111111111111111");
+pub(crate) const MANIFEST: B256 =
+    b256!("2222222222222222222222222222222222222222222222222222222222222222");
 /// The generator of the P-256 curve: the simplest public key there is.
 const KEY: AttestationKey = AttestationKey {
     x: b256!("6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"),
@@ -31,7 +36,9 @@ async fn a_node_joins_and_a_job_runs() -> Result<()> {
     ensure!(chain.book.chain_id == 42161);
     node_joins(&chain).await?;
     job_runs(&chain).await?;
-    job_fails(&chain).await
+    job_fails(&chain).await?;
+    payments::job_is_paid(&chain).await?;
+    challenges::unanswered_challenge_costs_stake(&chain).await
 }
 
 async fn node_joins(chain: &Chain) -> Result<()> {
@@ -152,15 +159,16 @@ async fn job_fails(chain: &Chain) -> Result<()> {
 
 async fn create_job(chain: &Chain) -> Result<U256> {
     let jobs = JobManager::new(chain.book.job_manager, &chain.provider);
-    let resources = Resources { vcpus: 1, memoryMib: 512, diskMib: 2048 };
-    let creation = jobs.createJob(MANIFEST, resources.clone()).from(chain.customer);
+    let resources = Resources { vcpus: 1, memoryMib: 512, diskMib: 2048, ..Default::default() };
+    let request = JobRequest { manifestHash: MANIFEST, resources, ..Default::default() };
+    let creation = jobs.createJob(request.clone()).from(chain.customer);
     let created: JobManager::JobCreated = event(&creation.send().await?.get_receipt().await?)?;
-    ensure!(created.customer == chain.customer && created.resources == resources);
+    ensure!(created.customer == chain.customer && created.request == request);
     Ok(created.jobId)
 }
 
 /// The one event of its kind in a transaction that succeeded.
-fn event<E: SolEvent>(receipt: &TransactionReceipt) -> Result<E> {
+pub(crate) fn event<E: SolEvent>(receipt: &TransactionReceipt) -> Result<E> {
     ensure!(receipt.status(), "the transaction was reverted");
     let log = receipt.decoded_log::<E>().with_context(|| format!("no {}", E::SIGNATURE))?;
     Ok(log.data)

@@ -36,23 +36,33 @@ pub(crate) async fn attest_node(context: &Context, arguments: &AttestArguments) 
     let AttestArguments { url, policy, node_id, save, pin } = arguments;
     let (release, roots) = read_policy(policy)?;
     let node = NodeClient::new(url)?;
+    // Only who pins needs a network; who has one is told when it is another node at its address.
+    let mut config = match pin {
+        true => Some(context.config()?),
+        false => context.config().ok(),
+    };
     let attested = attest(&node, &release, &roots).await?;
     if let Some(path) = save {
         fs::write(path, wire::encode(&attested.transcript)?)
             .with_context(|| path.display().to_string())?;
     }
     report(context, &attested.verdict)?;
-    let shown = attested.verdict.node.as_ref().map(|node| node.node_id);
-    if let Some(wanted) = node_id.filter(|wanted| Some(*wanted) != shown) {
+    let facts = attested.verdict.node.as_ref().context("the verdict names no node")?;
+    if let Some(wanted) = node_id.filter(|wanted| *wanted != facts.node_id) {
         return Err(anyhow!(Refused).context(format!("{url} is another node than {wanted}")));
     }
-    if *pin {
-        let mut config = context.config()?;
-        config.node_url.clone_from(url);
-        config.node_key_sha256 = node.key_sha256().map(hex::encode);
-        config.write(&context.network)?;
+    let Some(config) = &mut config else { return Ok(()) };
+    if node_id.is_some() {
+        // Named on purpose: it may take another one's place.
+        config.node_id = *node_id;
     }
-    Ok(())
+    if *pin || config.node_url.trim_end_matches('/') == node.url() {
+        config.pin(node.url(), facts.node_id, facts.tls_spki_sha256.0)?;
+    }
+    match pin {
+        true => Ok(config.write(&context.network)?),
+        false => Ok(()),
+    }
 }
 
 pub(crate) fn verify_file(context: &Context, file: &Path, policy: &Policy) -> Result<()> {

@@ -29,8 +29,7 @@ pub(crate) async fn run(context: &Context, command: DevnetCommand) -> Result<()>
             }
             let layout = Layout::find()?;
             let options = NetworkOptions { folder: folder.clone(), image, chain_port, node_port };
-            let network = LocalNetwork::start(&layout, &options).await?;
-            let state = network.detach(&folder)?;
+            let state = LocalNetwork::start_detached(&layout, &options).await?;
             print(context, &folder, Some(state))
         }
         DevnetCommand::Down { folder } => {

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use aleph_sdk::{AlephClient, InstanceSpec, SdkError};
+use aleph_sdk::{AlephClient, InstanceSpec, SdkError, U256, format_amount, parse_amount};
 use aleph_types::{
     JobId, JobStatus,
     api::{InstanceInfo, InstanceState},
     job::Job,
 };
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 use tracing::info;
 
@@ -26,6 +26,7 @@ pub(crate) async fn run(context: &Context, command: InstanceCommand) -> Result<(
         InstanceCommand::Create(arguments) => create(context, arguments).await,
         InstanceCommand::List => list(context).await,
         InstanceCommand::Logs { job, follow } => logs(context, job, follow).await,
+        InstanceCommand::Settle { job } => settle(context, job).await,
         InstanceCommand::Show { job } => show(context, job).await,
         InstanceCommand::Stop { job, wait } => stop(context, job, wait).await,
     }
@@ -38,10 +39,19 @@ struct Created {
 }
 
 async fn create(context: &Context, arguments: CreateArguments) -> Result<()> {
-    let CreateArguments { rootfs, vcpus, memory, disk, wait } = arguments;
+    let CreateArguments { rootfs, vcpus, memory, disk, price_per_hour, funded_hours, wait } =
+        arguments;
     let client = context.account_client()?;
-    let spec =
-        InstanceSpec { rootfs, vcpus, memory_mb: memory, disk_mb: disk, ..Default::default() };
+    let price_per_hour = parse_amount(&price_per_hour)?;
+    let spec = InstanceSpec {
+        rootfs,
+        vcpus,
+        memory_mb: memory,
+        disk_mb: disk,
+        price_per_hour: price_per_hour.try_into().context("nobody pays that much for an hour")?,
+        funded_hours,
+        ..Default::default()
+    };
     let job = client.create_instance(spec).await?;
     let status = if wait {
         wait_for(&context.client()?, job, JobStatus::Running).await?
@@ -82,6 +92,25 @@ async fn logs(context: &Context, job: JobId, follow: bool) -> Result<()> {
 }
 
 #[derive(Serialize)]
+struct Settled {
+    job: JobId,
+    /// What was paid now, in the token's smallest unit, as a decimal number.
+    paid: String,
+    /// What is owed still: the payment was refused, or only a part of it was settled.
+    due: String,
+}
+
+async fn settle(context: &Context, job: JobId) -> Result<()> {
+    let client = context.account_client()?;
+    let paid = client.settle_instance(job).await?;
+    let due = client.chain().due_of(job).await?;
+    let settled = Settled { job, paid: paid.to_string(), due: due.to_string() };
+    context.output.print(&settled, |_| {
+        format!("paid {} ALEPH, {} still due", format_amount(paid), format_amount(due))
+    })
+}
+
+#[derive(Serialize)]
 struct Shown {
     chain: Job,
     /// Absent when the node that is asked does not run the job.
@@ -109,6 +138,11 @@ fn in_words(shown: &Shown) -> String {
         ("manifest", chain.manifest.to_string()),
         ("resources", chain.resources.to_string()),
         ("heartbeat", format!("{} (Unix time)", chain.last_heartbeat_s)),
+        (
+            "price",
+            format!("{} ALEPH an hour", format_amount(U256::from(chain.terms.price_per_hour))),
+        ),
+        ("proven", format!("{} s on its present node", chain.accrued_s)),
     ];
     if let Some(info) = node {
         rows.push(("machine", with_reason(state_word(info.state), &info.detail)));

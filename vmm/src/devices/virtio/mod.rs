@@ -7,9 +7,13 @@
 pub(crate) mod block;
 pub mod chain;
 pub mod common_config;
+pub(crate) mod entropy;
+pub(crate) mod net;
 #[cfg(test)]
 mod tests;
+pub(crate) mod throttle;
 pub(crate) mod transport;
+mod worker;
 
 pub use block::request;
 
@@ -55,6 +59,8 @@ pub(crate) trait VirtioDevice: Send {
 pub(crate) struct Activation {
     /// The guest's memory.
     pub(crate) memory: GuestMemory,
+    /// Features agreed on.
+    pub(crate) features: u64,
     /// One entry per queue the device has; nothing for those the driver does not use.
     pub(crate) queues: Vec<Option<ActiveQueue>>,
     /// How to reach the driver.
@@ -66,7 +72,7 @@ pub(crate) struct ActiveQueue {
     /// The queue, checked to lie in the guest's memory.
     pub(crate) queue: Queue,
     /// Fires when the driver has added to it.
-    pub(crate) notify: EventFd,
+    pub(crate) notify: Arc<EventFd>,
 }
 
 /// The way from a device's threads to its driver.
@@ -92,4 +98,16 @@ impl Interrupt {
         self.needs_reset.store(true, Ordering::Release);
         self.msix.signal(self.vectors.config());
     }
+}
+
+/// What a driver reads at `offset` of a device's own configuration; zeros beyond its end.
+fn config_bytes(config: &[u8], offset: u64, data: &mut [u8]) {
+    let start = usize::try_from(offset).unwrap_or(usize::MAX);
+    for (index, byte) in data.iter_mut().enumerate() {
+        *byte = config.get(start.saturating_add(index)).copied().unwrap_or(0);
+    }
+}
+
+fn broken_queue(_: virtio_queue::Error) -> Error {
+    Error::Guest("a queue's rings are broken")
 }

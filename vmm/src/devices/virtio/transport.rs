@@ -49,7 +49,7 @@ pub(crate) struct VirtioFunction {
     window_capability: usize,
     common: CommonConfig,
     device: Box<dyn VirtioDevice>,
-    notify: Vec<EventFd>,
+    notify: Vec<Arc<EventFd>>,
     memory: GuestMemory,
     interrupt: Interrupt,
 }
@@ -71,7 +71,10 @@ impl VirtioFunction {
         let vectors = VirtioFunction::vector_count(&*device);
         let queue_sizes = device.queue_sizes().to_vec();
         let common = CommonConfig::new(device.features(), &queue_sizes, vectors);
-        let notify = queue_sizes.iter().map(|_| event::new()).collect::<Result<Vec<_>, _>>()?;
+        let notify = queue_sizes
+            .iter()
+            .map(|_| event::new().map(Arc::new))
+            .collect::<Result<Vec<_>, _>>()?;
         let interrupt = Interrupt {
             msix: Arc::new(Msix::new(vectors, sink)),
             vectors: common.vectors(),
@@ -96,13 +99,15 @@ impl VirtioFunction {
     pub(crate) fn notifications(&self, bar_address: u64) -> impl Iterator<Item = (u64, &EventFd)> {
         let page = bar_address + NOTIFY_PAGE * PAGE_SIZE_BYTES;
         let stride = u64::from(NOTIFY_STRIDE_BYTES);
-        self.notify.iter().zip(0u64..).map(move |(event, index)| (page + index * stride, event))
+        let events = self.notify.iter().map(|event| &**event);
+        events.zip(0u64..).map(move |(event, index)| (page + index * stride, event))
     }
 
     fn activate(&mut self) {
         let result = self.active_queues().and_then(|queues| {
             self.device.activate(Activation {
                 memory: self.memory.clone(),
+                features: self.common.driver_features(),
                 queues,
                 interrupt: self.interrupt.clone(),
             })
@@ -121,9 +126,7 @@ impl VirtioFunction {
                     return Ok(None);
                 }
                 let queue = active_queue(config, size_max, event_index, &self.memory)?;
-                let notify =
-                    notify.try_clone().map_err(Error::io("duplicate an event descriptor"))?;
-                Ok(Some(ActiveQueue { queue, notify }))
+                Ok(Some(ActiveQueue { queue, notify: notify.clone() }))
             })
             .collect()
     }

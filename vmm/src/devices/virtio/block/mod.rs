@@ -13,11 +13,15 @@ use std::sync::Arc;
 
 use self::image::Image;
 use self::request::SECTOR_SIZE_BYTES;
-use self::worker::Worker;
+use self::worker::Server;
 use super::{
     Activation, FEATURE_EVENT_INDEX, FEATURE_INDIRECT_DESCRIPTORS, FEATURE_VERSION_1, VirtioDevice,
+    config_bytes,
+    throttle::{SharedLimit, Throttle},
+    worker::Worker,
 };
 use crate::Error;
+use crate::confine::Confinement;
 
 const DEVICE_TYPE: u16 = 2;
 /// Mass storage, none of the old kinds.
@@ -37,9 +41,9 @@ const CONFIG_SEGMENTS_MAX_OFFSET: usize = 12;
 
 /// The device.
 pub(crate) struct Block {
-    name: String,
     image: Arc<Image>,
-    worker: Option<Worker>,
+    throttle: Arc<Throttle>,
+    worker: Worker,
 }
 
 impl Block {
@@ -49,10 +53,13 @@ impl Block {
         file: File,
         read_only: bool,
         serial: &str,
+        limit: SharedLimit,
+        confinement: &Confinement,
     ) -> Result<Block, Error> {
         let image = Image::new(file, read_only, serial)
             .map_err(|reason| Error::Disk { name: name.clone(), reason })?;
-        Ok(Block { name, image: Arc::new(image), worker: None })
+        let worker = Worker::new(&name, confinement)?;
+        Ok(Block { image: Arc::new(image), throttle: Arc::new(Throttle::new(limit)?), worker })
     }
 }
 
@@ -84,25 +91,23 @@ impl VirtioDevice for Block {
         let sectors = self.image.size_bytes() / SECTOR_SIZE_BYTES;
         config[..8].copy_from_slice(&sectors.to_le_bytes());
         config[CONFIG_SEGMENTS_MAX_OFFSET..].copy_from_slice(&SEGMENTS_MAX.to_le_bytes());
-        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        for (index, byte) in data.iter_mut().enumerate() {
-            *byte = config.get(start.saturating_add(index)).copied().unwrap_or(0);
-        }
+        config_bytes(&config, offset, data);
     }
 
     fn activate(&mut self, activation: Activation) -> Result<(), Error> {
-        let Activation { memory, queues, interrupt } = activation;
+        let Activation { memory, queues, interrupt, .. } = activation;
         let Some(queue) = queues.into_iter().flatten().next() else {
             return Err(Error::Guest("a disk's driver is ready without a queue"));
         };
-        self.worker =
-            Some(Worker::spawn(&self.name, self.image.clone(), memory, queue, interrupt)?);
+        let image = self.image.clone();
+        let throttle = self.throttle.clone();
+        let server = Server { image, memory, queue, throttle, interrupt: interrupt.clone() };
+        self.worker.serve(server, interrupt);
         Ok(())
     }
 
     fn reset(&mut self) {
-        // Dropping it ends the thread after the request it is at.
-        self.worker = None;
+        self.worker.stop();
     }
 }
 
@@ -113,7 +118,14 @@ mod tests {
     fn block(size_bytes: u64, read_only: bool) -> Result<Block, Error> {
         let file = tempfile::tempfile().unwrap();
         file.set_len(size_bytes).unwrap();
-        Block::new("disk0".into(), file, read_only, "root")
+        Block::new(
+            "disk0".into(),
+            file,
+            read_only,
+            "root",
+            SharedLimit::default(),
+            &Confinement::none(),
+        )
     }
 
     #[test]

@@ -1,20 +1,19 @@
-//! The thread that serves a disk's queue.
+//! What a disk's thread does: requests from the queue, one by one.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 
-use rustix::event::{PollFd, PollFlags};
 use virtio_queue::{QueueOwnedT, QueueT};
 use vm_memory::Bytes;
-use vmm_sys_util::eventfd::EventFd;
 
 use super::QUEUE_SIZE;
 use super::image::{ID_SIZE_BYTES, Image};
 use super::request::{Kind, Limits, Refusal, Request};
 use crate::devices::virtio::chain::{Buffers, Segment, take_front, total_size_bytes};
-use crate::devices::virtio::{ActiveQueue, Interrupt};
+use crate::devices::virtio::throttle::Throttle;
+use crate::devices::virtio::worker::{Service, Stop};
+use crate::devices::virtio::{ActiveQueue, Interrupt, broken_queue};
 use crate::memory::GuestMemory;
 use crate::report::report;
 use crate::status::Counter;
@@ -24,95 +23,38 @@ const STATUS_OK: u8 = 0;
 const STATUS_IO_ERROR: u8 = 1;
 const STATUS_UNSUPPORTED: u8 = 2;
 
-/// A running thread; dropping it ends it after the request it is at.
-pub(super) struct Worker {
-    stop: Arc<Stop>,
-    thread: Option<JoinHandle<()>>,
+/// Serves one queue of a disk.
+pub(super) struct Server {
+    pub(super) image: Arc<Image>,
+    pub(super) memory: GuestMemory,
+    pub(super) queue: ActiveQueue,
+    pub(super) throttle: Arc<Throttle>,
+    pub(super) interrupt: Interrupt,
 }
 
-struct Stop {
-    asked: AtomicBool,
-    event: EventFd,
-}
-
-impl Worker {
-    /// Starts a thread of the given name.
-    pub(super) fn spawn(
-        name: &str,
-        image: Arc<Image>,
-        memory: GuestMemory,
-        queue: ActiveQueue,
-        interrupt: Interrupt,
-    ) -> Result<Worker, Error> {
-        let stop = Arc::new(Stop { asked: AtomicBool::new(false), event: event::new()? });
-        let mut server = Server { image, memory, queue, interrupt, stop: stop.clone() };
-        let thread = std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || server.run())
-            .map_err(Error::io("start a disk's thread"))?;
-        Ok(Worker { stop, thread: Some(thread) })
+impl Service for Server {
+    fn wake_ups(&self) -> Vec<BorrowedFd<'_>> {
+        vec![event::borrow(&self.queue.notify), self.throttle.as_fd()]
     }
-}
 
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.stop.asked.store(true, Ordering::Release);
-        let _ = self.stop.event.write(1);
-        if let Some(thread) = self.thread.take() {
-            // A panic of the thread was reported where it happened.
-            let _ = thread.join();
-        }
+    fn serve(&mut self, stop: &Stop) -> Result<(), Error> {
+        self.serve_queue(stop)
     }
-}
-
-struct Server {
-    image: Arc<Image>,
-    memory: GuestMemory,
-    queue: ActiveQueue,
-    interrupt: Interrupt,
-    stop: Arc<Stop>,
 }
 
 impl Server {
-    fn run(&mut self) {
-        while self.wait() {
-            if let Err(error) = self.serve() {
-                return self.interrupt.stop_device(&error);
-            }
-        }
-    }
-
-    /// Waits until the driver has added something; false if the thread is to end.
-    fn wait(&self) -> bool {
-        let mut events = [
-            PollFd::from_borrowed_fd(event::borrow(&self.queue.notify), PollFlags::IN),
-            PollFd::from_borrowed_fd(event::borrow(&self.stop.event), PollFlags::IN),
-        ];
-        loop {
-            match rustix::event::poll(&mut events, None) {
-                Ok(_) => break,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => {
-                    report(format_args!("a disk's thread cannot wait: {error}"));
-                    return false;
-                }
-            }
-        }
-        let _ = self.queue.notify.read();
-        !self.stop.asked.load(Ordering::Acquire)
-    }
-
     /// Serves everything in the queue.
-    fn serve(&mut self) -> Result<(), Error> {
+    fn serve_queue(&mut self, stop: &Stop) -> Result<(), Error> {
         loop {
             self.queue.queue.disable_notification(&self.memory).map_err(broken_queue)?;
-            while let Some(chain) =
-                self.queue.queue.iter(&self.memory).map_err(broken_queue)?.next()
-            {
-                // A driver that never stops adding must not keep a reset waiting.
-                if self.stop.asked.load(Ordering::Acquire) {
+            loop {
+                if stop.is_asked() || !self.throttle.may_go_on()? {
                     return Ok(());
                 }
+                let queue = &mut self.queue.queue;
+                let Some(chain) = queue.iter(&self.memory).map_err(broken_queue)?.next() else {
+                    break;
+                };
                 let head = chain.head_index();
                 let buffers = Buffers::collect(&self.memory, chain, usize::from(QUEUE_SIZE))?;
                 let written = self.answer(buffers)?;
@@ -133,6 +75,7 @@ impl Server {
         let limits =
             Limits { size_bytes: self.image.size_bytes(), read_only: self.image.read_only() };
         let request = Request::parse(&self.memory, buffers, limits)?;
+        self.throttle.served(total_size_bytes(&request.data));
         let result = match request.kind {
             Ok(kind) => self.execute(kind, request.data),
             Err(refusal) => Err(refusal.into()),
@@ -219,8 +162,4 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
         Failure::Io(error)
     }
-}
-
-fn broken_queue(_: virtio_queue::Error) -> Error {
-    Error::Guest("a queue's rings are broken")
 }

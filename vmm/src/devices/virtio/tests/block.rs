@@ -1,161 +1,60 @@
-//! A driver, honest or not, against a whole disk: registers, queue, thread and image, without KVM.
+//! A disk's driver.
 
 use std::fs::File;
+use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use vm_memory::{Bytes, GuestAddress};
 
-use super::block::Block;
-use super::common_config::STATUS_NEEDS_RESET;
-use super::transport::VirtioFunction;
-use super::{FEATURE_INDIRECT_DESCRIPTORS, FEATURE_VERSION_1};
-use crate::devices::MsiMessage;
-use crate::devices::pci::PciFunction;
-use crate::devices::pci::msix::Sink;
-use crate::memory::GuestMemory;
-use crate::status::{self, Counter};
+use super::*;
+use crate::confine::Confinement;
+use crate::control::RateLimit;
+use crate::devices::virtio::block::Block;
+use crate::devices::virtio::throttle::SharedLimit;
+use crate::status::Counter;
 
-const MEMORY_SIZE_BYTES: usize = 0x10_0000;
-const DESCRIPTORS: u64 = 0x1000;
-const AVAILABLE: u64 = 0x2000;
-const USED: u64 = 0x3000;
 const INDIRECT: u64 = 0x4000;
 const HEADER: u64 = 0x8000;
 const STATUS: u64 = 0x8100;
-const DATA: u64 = 0x9000;
-const QUEUE_SIZE: u16 = 256;
-
-const NEXT: u16 = 1;
-const WRITE: u16 = 2;
-const INDIRECT_FLAG: u16 = 4;
-
 const DEVICE: u64 = 0x2000;
-const NOTIFY: u64 = 0x3000;
-const TABLE: u64 = 0x4000;
+const QUEUE_SIZE: u16 = 256;
 
 const TYPE_IN: u32 = 0;
 const TYPE_OUT: u32 = 1;
 const TYPE_FLUSH: u32 = 4;
 const TYPE_GET_ID: u32 = 8;
 
-#[derive(Clone, Copy)]
-struct Descriptor(u64, u32, u16, u16);
+struct DiskDriver {
+    driver: Driver,
+    disk: File,
+}
 
-#[derive(Clone, Default)]
-struct Fired(Arc<AtomicUsize>);
+impl Deref for DiskDriver {
+    type Target = Driver;
 
-impl Sink for Fired {
-    fn route(&self, _vector: u16, _message: MsiMessage) {}
-    fn fire(&self, _vector: u16) {
-        self.0.fetch_add(1, Ordering::SeqCst);
+    fn deref(&self) -> &Driver {
+        &self.driver
     }
 }
 
-struct Driver {
-    function: VirtioFunction,
-    memory: GuestMemory,
-    status: Arc<status::Writer>,
-    disk: File,
-    fired: Fired,
-    available: u16,
+impl DerefMut for DiskDriver {
+    fn deref_mut(&mut self) -> &mut Driver {
+        &mut self.driver
+    }
 }
 
-impl Driver {
-    fn new() -> Driver {
-        let memory = GuestMemory::from_ranges(&[(GuestAddress(0), MEMORY_SIZE_BYTES)]).unwrap();
+impl DiskDriver {
+    fn new() -> DiskDriver {
+        DiskDriver::limited(SharedLimit::default())
+    }
+
+    fn limited(limit: SharedLimit) -> DiskDriver {
         let disk = tempfile::tempfile().unwrap();
         disk.set_len(1 << 20).unwrap();
-        let page = tempfile::tempfile().unwrap();
-        page.set_len(status::PAGE_SIZE_BYTES as u64).unwrap();
-        let status = Arc::new(status::Writer::new(&page).unwrap());
-        let block = Block::new("disk0".into(), disk.try_clone().unwrap(), false, "serial").unwrap();
-        let fired = Fired::default();
-        let sink = Box::new(fired.clone());
-        let function =
-            VirtioFunction::new(Box::new(block), 0xc000_0000, memory.clone(), sink, status.clone())
-                .unwrap();
-        let mut driver = Driver { function, memory, status, disk, fired, available: 0 };
-        driver.start([DESCRIPTORS, AVAILABLE, USED]);
-        driver
-    }
-
-    /// Goes all the way from reset to a ready driver.
-    fn start(&mut self, rings: [u64; 3]) {
-        self.write(0x14, 1, 0);
-        self.available = 0;
-        self.memory.write_slice(&[0; 0x3000], GuestAddress(DESCRIPTORS)).unwrap();
-        for vector in 0..2 {
-            self.write(TABLE + vector * 16 + 12, 4, 0);
-        }
-        // MSI-X is the first capability: its control word at 0x42.
-        self.function.write_config(0x42, &0x8000u16.to_le_bytes());
-        self.write(0x14, 1, 1);
-        self.write(0x14, 1, 3);
-        let features = FEATURE_VERSION_1 | FEATURE_INDIRECT_DESCRIPTORS;
-        for select in 0..2 {
-            self.write(0x08, 4, select);
-            self.write(0x0c, 4, (features >> (32 * select)) as u32);
-        }
-        self.write(0x14, 1, 11);
-        self.write(0x10, 2, 0);
-        self.write(0x1a, 2, 1);
-        for (offset, address) in [0x20, 0x28, 0x30].into_iter().zip(rings) {
-            self.write(offset, 4, address as u32);
-            self.write(offset + 4, 4, (address >> 32) as u32);
-        }
-        self.write(0x1c, 2, 1);
-        self.write(0x14, 1, 15);
-    }
-
-    fn write(&mut self, offset: u64, size: usize, value: u32) {
-        self.function.write_bar(offset, &value.to_le_bytes()[..size]);
-    }
-
-    fn device_status(&mut self) -> u8 {
-        let mut data = [0];
-        self.function.read_bar(0x14, &mut data);
-        data[0]
-    }
-
-    fn descriptors(&self, table: u64, descriptors: &[Descriptor]) {
-        for (Descriptor(address, size, flags, next), index) in descriptors.iter().zip(0u64..) {
-            let at = |offset| GuestAddress(table + index * 16 + offset);
-            self.memory.write_obj(*address, at(0)).unwrap();
-            self.memory.write_obj(*size, at(8)).unwrap();
-            self.memory.write_obj(*flags, at(12)).unwrap();
-            self.memory.write_obj(*next, at(14)).unwrap();
-        }
-    }
-
-    fn publish(&mut self, head: u16) {
-        let slot = AVAILABLE + 4 + u64::from(self.available % QUEUE_SIZE) * 2;
-        self.memory.write_obj(head, GuestAddress(slot)).unwrap();
-        self.available = self.available.wrapping_add(1);
-        self.memory.write_obj(self.available, GuestAddress(AVAILABLE + 2)).unwrap();
-        self.write(NOTIFY, 2, 0);
-    }
-
-    fn used(&self) -> u16 {
-        self.memory.read_obj(GuestAddress(USED + 2)).unwrap()
-    }
-
-    /// Waits for an answer, or for the device to stop; says which.
-    fn settle(&mut self) -> bool {
-        let start = Instant::now();
-        loop {
-            if self.used() == self.available {
-                return true;
-            }
-            if self.device_status() & STATUS_NEEDS_RESET != 0 {
-                return false;
-            }
-            assert!(start.elapsed() < Duration::from_secs(30), "the device hangs");
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        let file = disk.try_clone().unwrap();
+        let block =
+            Block::new("disk0".into(), file, false, "serial", limit, &Confinement::none()).unwrap();
+        DiskDriver { driver: Driver::new(block, 0), disk }
     }
 
     /// One honest request; returns its status byte.
@@ -185,7 +84,7 @@ impl Driver {
 
 #[test]
 fn an_honest_driver_reads_writes_flushes_and_asks() {
-    let mut driver = Driver::new();
+    let mut driver = DiskDriver::new();
     driver.memory.write_slice(&[0xab; 1024], GuestAddress(DATA)).unwrap();
     assert_eq!(driver.request(TYPE_OUT, 4, &[(DATA, 1000), (DATA + 1000, 24)]), 0);
     assert_eq!(driver.request(TYPE_FLUSH, 0, &[]), 0);
@@ -212,8 +111,28 @@ fn an_honest_driver_reads_writes_flushes_and_asks() {
 }
 
 #[test]
+fn a_limit_holds_and_can_be_lifted_while_requests_wait() {
+    let slow = RateLimit { operations_per_s: 1, operations_burst: 3, ..RateLimit::default() };
+    let limit = SharedLimit::new(slow);
+    let mut driver = DiskDriver::limited(limit.clone());
+    for _ in 0..3 {
+        assert_eq!(driver.request(TYPE_FLUSH, 0, &[]), 0);
+    }
+    let start = Instant::now();
+    for _ in 0..2 {
+        assert_eq!(driver.request(TYPE_FLUSH, 0, &[]), 0);
+    }
+    assert!(start.elapsed() > Duration::from_millis(900), "two more take a second at least");
+    limit.set(RateLimit::default());
+    for _ in 0..100 {
+        assert_eq!(driver.request(TYPE_FLUSH, 0, &[]), 0);
+    }
+    assert!(start.elapsed() < Duration::from_secs(60), "a hundred at the old rate take longer");
+}
+
+#[test]
 fn an_indirect_table_is_followed_once() {
-    let mut driver = Driver::new();
+    let mut driver = DiskDriver::new();
     driver.memory.write_obj(TYPE_FLUSH, GuestAddress(HEADER)).unwrap();
     let chain = [Descriptor(HEADER, 16, NEXT, 1), Descriptor(STATUS, 1, WRITE, 0)];
     driver.descriptors(INDIRECT, &chain);
@@ -243,7 +162,7 @@ fn hostile_chains_stop_the_device_until_it_is_reset() {
         ("short header", vec![Descriptor(HEADER, 15, NEXT, 1), status]),
         ("wrong order", vec![Descriptor(STATUS, 1, WRITE | NEXT, 1), Descriptor(HEADER, 16, 0, 0)]),
     ];
-    let mut driver = Driver::new();
+    let mut driver = DiskDriver::new();
     for (name, chain) in cases {
         driver.descriptors(DESCRIPTORS, &chain);
         driver.publish(0);
@@ -255,14 +174,14 @@ fn hostile_chains_stop_the_device_until_it_is_reset() {
 
 #[test]
 fn hostile_rings_stop_the_device_until_it_is_reset() {
-    let mut driver = Driver::new();
+    let mut driver = DiskDriver::new();
     driver.publish(QUEUE_SIZE);
     assert!(!driver.settle(), "a head beyond the table");
     driver.works_after_reset();
 
     driver.memory.write_obj(QUEUE_SIZE + 2, GuestAddress(AVAILABLE + 2)).unwrap();
-    driver.write(NOTIFY, 2, 0);
-    driver.available = 99;
+    driver.notify(0);
+    driver.available[0] = 99;
     assert!(!driver.settle(), "more available than fits");
     driver.works_after_reset();
 
@@ -281,7 +200,7 @@ fn hostile_rings_stop_the_device_until_it_is_reset() {
 
 #[test]
 fn registers_are_reachable_through_configuration_space() {
-    let mut driver = Driver::new();
+    let mut driver = DiskDriver::new();
     // The last capability: bar, offset and length to fill in, then the data.
     let mut offset = 0x40u16;
     loop {
@@ -313,7 +232,7 @@ proptest! {
             1..16),
         heads in proptest::collection::vec(0u16..20, 1..8),
     ) {
-        let mut driver = Driver::new();
+        let mut driver = DiskDriver::new();
         let table: Vec<_> = table.iter().map(|t| Descriptor(t.0, t.1, t.2, t.3)).collect();
         driver.descriptors(DESCRIPTORS, &table);
         for head in heads {
