@@ -535,35 +535,37 @@ contract StakingManager is IStakingManager, RewardRoots {
     }
 
     /// @dev Takes up to `amount` from all that the owner has, each part in proportion.
-    function _slashOwner(Account storage account, uint256 amount) private returns (uint256) {
+    function _slashOwner(Account storage account, uint256 amount)
+        private
+        returns (uint128 slashed)
+    {
         _settle(account);
         SharePools.Pool storage thawing = account.thawing.present();
-        uint256 staked = account.matured + account.maturing;
-        amount = Math.min(amount, staked + thawing.tokens);
-        (uint128 fromStaked, uint128 fromThawing) = SharePools.split(amount, staked, thawing.tokens);
+        uint128 staked = account.matured + account.maturing;
+        slashed = Math.min(amount, staked + thawing.tokens).toUint128();
+        (uint128 fromStaked, uint128 fromThawing) =
+            SharePools.split(slashed, staked, thawing.tokens);
         (uint128 fromMatured, uint128 fromMaturing) =
             SharePools.split(fromStaked, account.matured, account.maturing);
 
         account.matured -= fromMatured;
         account.maturing -= fromMaturing;
         thawing.tokens -= fromThawing;
-        return amount;
     }
 
     /// @dev Takes up to `amount` from all delegations, in proportion from those that thaw.
     function _slashDelegators(Delegations storage delegations, uint256 amount)
         private
-        returns (uint256)
+        returns (uint128 slashed)
     {
         SharePools.Pool storage pool = delegations.pool.present();
         SharePools.Pool storage thawing = delegations.thawing.present();
-        amount = Math.min(amount, pool.tokens + thawing.tokens);
+        slashed = Math.min(amount, pool.tokens + thawing.tokens).toUint128();
         (uint128 fromPool, uint128 fromThawing) =
-            SharePools.split(amount, pool.tokens, thawing.tokens);
+            SharePools.split(slashed, pool.tokens, thawing.tokens);
 
         pool.tokens -= fromPool;
         thawing.tokens -= fromThawing;
-        return amount;
     }
 
     /// @dev A former owner's stake keeps no node active, and takes none down.

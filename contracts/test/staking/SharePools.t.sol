@@ -12,15 +12,15 @@ contract SharePoolsTest {
 
     SharePools.Pools private pools;
 
-    function testFuzz_a_split_conserves(uint256 amount, uint96 first, uint96 second) public pure {
-        amount %= uint256(first) + second + 1;
+    function testFuzz_a_split_conserves(uint128 amount, uint96 first, uint96 second) public pure {
+        amount %= uint128(first) + second + 1;
         (uint256 fromFirst, uint256 fromSecond) = SharePools.split(amount, first, second);
         vm.assertEq(fromFirst + fromSecond, amount);
         vm.assertLe(fromFirst, first);
         vm.assertLe(fromSecond, second);
         // In proportion, to the unit.
         if (first != 0) {
-            vm.assertApproxEqAbs(fromFirst, amount * first / (uint256(first) + second), 1);
+            vm.assertApproxEqAbs(fromFirst, uint256(amount) * first / (uint256(first) + second), 1);
         }
     }
 
