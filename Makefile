@@ -74,10 +74,10 @@ test-unit: binaries ## Tests of the crates on this machine
 	cp build/nextest/ci/junit.xml $(REPORTS)/unit.xml; exit $${status:-0}
 
 .PHONY: test-contracts
-test-contracts: setup ## Tests of the contracts
-	cd contracts && npx forge fmt --check && npx forge build --sizes && node tools/abi.mjs --check
-	cd contracts && npx forge test --junit > ../$(REPORTS)/contracts.xml || status=1; \
-	cd .. && tools/totals $(REPORTS)/contracts.xml; exit $${status:-0}
+test-contracts: setup ## Tests of the contracts, their storage, sizes and gas
+	cd contracts && npx forge fmt --check && node tools/sizes.mjs && node tools/abi.mjs --check && node tools/layout.mjs --check
+	cd contracts && status=0; npx forge test --junit > ../$(REPORTS)/contracts.xml || status=1; \
+	node tools/gas.mjs --check || status=1; cd .. && tools/totals $(REPORTS)/contracts.xml; exit $$status
 
 .PHONY: test-qemu
 test-qemu: image-debug rootfs ## Black-box cases over the real image in QEMU
@@ -90,11 +90,12 @@ bench: image rootfs ## Measure: how long each step takes from power-on to a runn
 	@jq -r '"UKI \(.uki.size_bytes) bytes, disk \(.disk.size_bytes) bytes, \(.executables | length) executables"' build/release.json
 
 .PHONY: nightly
-nightly: nightly-contracts nightly-crash nightly-fuzz nightly-reproducible ## Everything that takes longer
+nightly: contracts-nightly nightly-crash nightly-fuzz nightly-reproducible ## Everything that takes longer
 
-.PHONY: nightly-contracts
-nightly-contracts: setup ## Deep fuzzing and invariants of the contracts
-	cd contracts && FOUNDRY_PROFILE=deep npx forge test
+.PHONY: contracts-nightly
+contracts-nightly: setup ## The contracts in depth: long invariants, proofs, slither, mutations, coverage
+	cd contracts && FOUNDRY_PROFILE=nightly npx forge test
+	cd contracts && tools/halmos && tools/slither && node tools/mutate.mjs && tools/coverage
 
 .PHONY: nightly-crash
 nightly-crash: binaries ## Many rounds of kill -9 against the database

@@ -110,6 +110,12 @@ pub enum Error {
     /// A file of roots is not PEM.
     #[error("a file of roots is not PEM: give certificates as -----BEGIN CERTIFICATE-----")]
     RootsPem,
+    /// The registry on chain would refuse a quote.
+    #[error("the quote is not one that the registry takes: {problem}")]
+    ChainQuote {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// There is no TPM.
     #[cfg(feature = "tpm")]
     #[error(

@@ -3,7 +3,8 @@
 //! A verifier fetches a node's [`evidence::IdentityDocument`], makes an [`evidence::Challenge`]
 //! for it, gets [`evidence::Evidence`] back, and asks [`verify::verify`] for a
 //! [`verdict::Verdict`] against a [`release::ReleaseManifest`] and trusted [`roots::Roots`]. The
-//! node's half is [`tpm`]. What the PCRs of an image will be, [`predict`] tells its builder.
+//! node's half is [`tpm`]. What the PCRs of an image will be, [`predict`] tells its builder. What a
+//! contract is shown instead, which reads no event log, is in [`chain`].
 //!
 //! It runs no task and owns no channel.
 //!
@@ -34,6 +35,7 @@
 
 mod bytes;
 pub mod certificate;
+pub mod chain;
 pub mod credential;
 pub mod digest;
 pub mod error;
@@ -51,6 +53,7 @@ pub mod verdict;
 pub mod verify;
 
 pub use aleph_types::{Digest, NodeId};
+pub use chain::{ChainQuote, RegistryChallenge};
 pub use error::Error;
 pub use evidence::{Challenge, Evidence, IdentityDocument, QuoteRequest, Transcript};
 pub use release::ReleaseManifest;

@@ -30,6 +30,7 @@ use tss_esapi::{Context, TctiNameConf};
 use zeroize::Zeroizing;
 
 use crate::certificate::{INTERMEDIATES_MAX, split_chain};
+use crate::chain::{ChainQuote, PCRS_ON_CHAIN, RegistryChallenge};
 use crate::digest::{Digest, sha256};
 use crate::error::Error;
 use crate::eventlog::EVENT_LOG_SIZE_BYTES_MAX;
@@ -37,7 +38,7 @@ use crate::evidence::{
     Evidence, EvidenceBody, IdentityDocument, PCRS_QUOTED, PcrValue, QuoteRequest, extra_data,
     pcr_digest,
 };
-use crate::structures::{EkPublic, Quote};
+use crate::structures::{AkPublic, EkPublic, Quote};
 
 /// The TPM as a Linux machine shows it, with the kernel's resource manager in between.
 pub const DEVICE: &str = "/dev/tpmrm0";
@@ -99,12 +100,24 @@ impl Tpm {
                 event_log: read_event_log(&self.event_log)?,
             };
             let signed = extra_data(&request.nonce, &secret, &tls_spki_sha256, &body)?;
-            let (quote, signature) = owner.quote(&signed)?;
+            let (quote, signature) = owner.quote(&signed, &PCRS_QUOTED)?;
             if Quote::parse(&quote)?.pcr_digest == pcr_digest(&body.pcrs).0 {
                 return Ok(Evidence { body, quote, signature });
             }
         }
         Err(Error::TpmPcrsChange)
+    }
+
+    /// Answers a challenge of the registry on chain.
+    ///
+    /// # Errors
+    /// When the TPM fails, or gives something that the contract would refuse.
+    pub fn quote_for_chain(&self, challenge: &RegistryChallenge) -> Result<ChainQuote, Error> {
+        let (quote, signature) = self.lock().quote(&challenge.extra_data(), &PCRS_ON_CHAIN)?;
+        let quote = ChainQuote::from_tpm(quote, &signature)?;
+        // A refusal here is for free.
+        quote.check(challenge, &AkPublic::parse(&self.identity.ak_public)?.key)?;
+        Ok(quote)
     }
 
     /// Extends a PCR of the SHA-256 bank.
@@ -216,7 +229,7 @@ impl Owner {
     fn read_pcrs(&mut self) -> Result<Vec<PcrValue>, Error> {
         let (_, read, values) = self
             .context
-            .execute_without_session(|context| context.pcr_read(quoted_pcrs()?))
+            .execute_without_session(|context| context.pcr_read(selection(&PCRS_QUOTED)?))
             .map_err(failed("read the PCRs"))?;
         let values: Vec<PcrValue> = PCRS_QUOTED
             .into_iter()
@@ -226,20 +239,20 @@ impl Owner {
                 Some(PcrValue { pcr, value: value.into() })
             })
             .collect();
-        let is_complete = quoted_pcrs().is_ok_and(|wanted| wanted == read);
+        let is_complete = selection(&PCRS_QUOTED).is_ok_and(|wanted| wanted == read);
         if !is_complete || values.len() != PCRS_QUOTED.len() {
             return Err(Error::TpmBank);
         }
         Ok(values)
     }
 
-    fn quote(&mut self, signed: &Digest) -> Result<(Vec<u8>, Vec<u8>), Error> {
+    fn quote(&mut self, signed: &Digest, pcrs: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Error> {
         let ak = self.ak;
         let mut quote = || {
             let data = Data::try_from(signed.0.as_slice())?;
             let (quote, signature) =
                 self.context.execute_with_session(Some(AuthSession::Password), |context| {
-                    context.quote(ak, data, SignatureScheme::Null, quoted_pcrs()?)
+                    context.quote(ak, data, SignatureScheme::Null, selection(pcrs)?)
                 })?;
             Ok((quote.marshall()?, signature.marshall()?))
         };
@@ -357,10 +370,10 @@ fn authorise_ek_policy(context: &mut Context, session: AuthSession) -> tss_esapi
     Ok(())
 }
 
-fn quoted_pcrs() -> tss_esapi::Result<PcrSelectionList> {
-    let slots: Vec<PcrSlot> = PCRS_QUOTED
-        .into_iter()
-        .map(|pcr| PcrSlot::try_from(1_u32.wrapping_shl(u32::from(pcr))))
+fn selection(pcrs: &[u8]) -> tss_esapi::Result<PcrSelectionList> {
+    let slots: Vec<PcrSlot> = pcrs
+        .iter()
+        .map(|pcr| PcrSlot::try_from(1_u32.wrapping_shl(u32::from(*pcr))))
         .collect::<Result<_, _>>()?;
     PcrSelectionListBuilder::new().with_selection(HashingAlgorithm::Sha256, &slots).build()
 }

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {EnumerableSet} from "@openzeppelin/contracts/utils/structs/EnumerableSet.sol";
 
 import {Governed} from "./base/Governed.sol";
+import {IAttestations} from "./interfaces/IAttestations.sol";
 import {IJobManager} from "./interfaces/IJobManager.sol";
 import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
+import {IPaymentManager} from "./interfaces/IPaymentManager.sol";
+import {Bounds} from "./libraries/Bounds.sol";
 import {Paging} from "./libraries/Paging.sol";
 import {Roles} from "./libraries/Roles.sol";
 
@@ -17,6 +21,17 @@ contract JobManager is IJobManager, Governed {
 
     uint256 private constant HEARTBEAT_JOBS_MAX = 64;
     uint256 private constant REASON_BYTES_MAX = 256;
+    uint64 private constant ATTESTED_WITHIN_S_MAX = 365 days;
+
+    /// @dev Bounds the loops of those who settle.
+    uint256 private constant SEGMENTS_MAX = 16;
+
+    uint256 private constant HEARTBEAT_GAP_S_MAX = 1 days;
+    uint256 private constant REASSIGN_AFTER_S_MAX = 7 days;
+    uint256 private constant EXPIRE_AFTER_S_MAX = 30 days;
+    uint256 private constant MIN_FUNDED_HOURS_MAX = 720;
+
+    string private constant EXPIRED = "no proof of life";
 
     /// @custom:storage-location erc7201:aleph.storage.JobManager
     struct JobManagerStorage {
@@ -25,42 +40,46 @@ contract JobManager is IJobManager, Governed {
         mapping(uint256 jobId => Job) jobs;
         EnumerableSet.UintSet open;
         mapping(bytes32 nodeId => EnumerableSet.UintSet) ofNode;
+        /// The assignments before the present one, which is in the job itself.
+        mapping(uint256 jobId => Segment[]) formerSegments;
+        IPaymentManager paymentManager;
+        Parameters parameters;
     }
 
     bytes32 private constant STORAGE_SLOT =
         0x0c4b335ea7c16b960a4f1622df5c0f3d9ba30d00a5eb4171c574316a44c0e900;
 
-    function initialize(address admin, INodeRegistry registry) external initializer {
+    function initialize(address admin, INodeRegistry registry, Parameters calldata parameters)
+        external
+        initializer
+    {
         require(address(registry) != address(0), ZeroAddress());
         __Governed_init(admin);
         _storage().registry = registry;
+        _setParameters(parameters);
     }
 
     // Customers.
 
     /// @inheritdoc IJobManager
-    function createJob(bytes32 manifestHash, Resources calldata resources)
-        external
-        whenNotPaused
-        returns (uint256 jobId)
-    {
-        require(manifestHash != 0, ZeroManifestHash());
-        require(
-            resources.vcpus != 0 && resources.memoryMib != 0 && resources.diskMib != 0,
-            ZeroResources()
-        );
+    function createJob(JobRequest calldata request) external whenNotPaused returns (uint256 jobId) {
+        _checkRequest(request);
+        uint256 allowance = _checkFunds(request);
 
         JobManagerStorage storage $ = _storage();
         jobId = ++$.count;
         Job storage job = $.jobs[jobId];
         job.customer = msg.sender;
-        job.manifestHash = manifestHash;
         job.status = JobStatus.Created;
-        job.resources = resources;
+        job.attestedWithin = request.attestedWithin;
+        job.manifestHash = request.manifestHash;
+        job.token = request.token;
         job.createdAt = uint64(block.timestamp);
+        job.pricePerHour = request.pricePerHour;
+        job.resources = request.resources;
         $.open.add(jobId);
 
-        emit JobCreated(jobId, msg.sender, manifestHash, resources);
+        emit JobCreated(jobId, msg.sender, request, allowance);
     }
 
     /// @inheritdoc IJobManager
@@ -72,14 +91,9 @@ contract JobManager is IJobManager, Governed {
 
         if (status == JobStatus.Created) {
             _end(jobId, job, JobStatus.Completed);
-            emit JobCompleted(jobId);
+            emit JobCompleted(jobId, 0);
         } else {
-            require(
-                status == JobStatus.Assigned || status == JobStatus.Running,
-                WrongJobStatus(jobId, status)
-            );
-            job.status = JobStatus.Stopping;
-            emit JobStopRequested(jobId);
+            _requestStop(jobId, job);
         }
     }
 
@@ -90,15 +104,37 @@ contract JobManager is IJobManager, Governed {
         JobManagerStorage storage $ = _storage();
         Job storage job = $.jobs[jobId];
         require(job.status == JobStatus.Created, WrongJobStatus(jobId, job.status));
-        require($.registry.isNodeActive(nodeId), NodeNotActive(nodeId));
 
-        job.nodeId = nodeId;
-        job.status = JobStatus.Assigned;
-        job.assignedAt = uint64(block.timestamp);
         $.open.remove(jobId);
-        $.ofNode[nodeId].add(jobId);
+        address owner = _place(jobId, job, nodeId);
 
-        emit JobAssigned(jobId, nodeId);
+        emit JobAssigned(jobId, nodeId, owner);
+    }
+
+    /// @inheritdoc IJobManager
+    function reassignJob(uint256 jobId, bytes32 nodeId) external onlyRole(Roles.SCHEDULER) {
+        JobManagerStorage storage $ = _storage();
+        Job storage job = $.jobs[jobId];
+        require(
+            job.status == JobStatus.Assigned || job.status == JobStatus.Running,
+            WrongJobStatus(jobId, job.status)
+        );
+        bytes32 fromNodeId = job.nodeId;
+        require(nodeId != fromNodeId, SameNode(jobId, nodeId));
+        _requireSilence(jobId, job, $.parameters.reassignAfter);
+        Segment[] storage former = $.formerSegments[jobId];
+        require(former.length + 1 < SEGMENTS_MAX, TooManySegments(jobId, SEGMENTS_MAX));
+
+        uint64 accruedSeconds = job.accruedSeconds;
+        former.push(Segment(fromNodeId, accruedSeconds, true, job.nodeOwner));
+        $.ofNode[fromNodeId].remove(jobId);
+        job.startedAt = 0;
+        job.lastHeartbeat = 0;
+        job.accruedSeconds = 0;
+        job.attestationLapsed = false;
+        address owner = _place(jobId, job, nodeId);
+
+        emit JobReassigned(jobId, fromNodeId, nodeId, accruedSeconds, owner);
     }
 
     // Operators.
@@ -108,6 +144,10 @@ contract JobManager is IJobManager, Governed {
         Job storage job = _storage().jobs[jobId];
         require(job.status == JobStatus.Assigned, WrongJobStatus(jobId, job.status));
         require(_isOperatorOf(job), NotJobOperator(jobId, msg.sender));
+        require(
+            _isAttested(job.nodeId, job.attestedWithin),
+            NodeNotAttested(job.nodeId, job.attestedWithin)
+        );
 
         job.status = JobStatus.Running;
         job.startedAt = uint64(block.timestamp);
@@ -128,10 +168,11 @@ contract JobManager is IJobManager, Governed {
             bool runs = status == JobStatus.Running || status == JobStatus.Stopping;
             if (!runs || job.nodeId != nodeId) {
                 emit JobHeartbeatSkipped(jobId, status);
-                continue;
+            } else if (_prove(job)) {
+                emit JobHeartbeat(jobId, nodeId, uint64(block.timestamp), job.accruedSeconds);
+            } else {
+                emit JobHeartbeatUnattested(jobId, nodeId);
             }
-            job.lastHeartbeat = uint64(block.timestamp);
-            emit JobHeartbeat(jobId, nodeId, uint64(block.timestamp));
         }
     }
 
@@ -144,9 +185,10 @@ contract JobManager is IJobManager, Governed {
         );
         require(_isOperatorOf(job), NotJobOperator(jobId, msg.sender));
 
+        _prove(job);
         _end(jobId, job, JobStatus.Completed);
 
-        emit JobCompleted(jobId);
+        emit JobCompleted(jobId, job.accruedSeconds);
     }
 
     /// @inheritdoc IJobManager
@@ -160,10 +202,46 @@ contract JobManager is IJobManager, Governed {
             && hasRole(Roles.SCHEDULER, msg.sender);
         require(byScheduler || _isOperatorOf(job), NotJobOperator(jobId, msg.sender));
 
-        job.reason = reason;
-        _end(jobId, job, JobStatus.Failed);
+        _fail(jobId, job, reason);
+    }
 
-        emit JobFailed(jobId, reason);
+    // Anyone.
+
+    /// @inheritdoc IJobManager
+    function expireJob(uint256 jobId) external {
+        JobManagerStorage storage $ = _storage();
+        Job storage job = $.jobs[jobId];
+        JobStatus status = job.status;
+        require(!_hasEnded(status) && status != JobStatus.Created, WrongJobStatus(jobId, status));
+        _requireSilence(jobId, job, $.parameters.expireAfter);
+
+        _fail(jobId, job, EXPIRED);
+    }
+
+    // PaymentManager.
+
+    /// @inheritdoc IJobManager
+    function stopUnpaidJob(uint256 jobId) external onlyRole(Roles.PAYMENT_MANAGER) {
+        _requestStop(jobId, _storage().jobs[jobId]);
+    }
+
+    // Governance.
+
+    /// @inheritdoc IJobManager
+    function setPaymentManager(IPaymentManager paymentManager) external onlyRole(Roles.PARAMETER) {
+        require(address(paymentManager) != address(0), ZeroAddress());
+        JobManagerStorage storage $ = _storage();
+        IPaymentManager present = $.paymentManager;
+        require(address(present) == address(0), PaymentManagerAlreadySet(present));
+
+        $.paymentManager = paymentManager;
+
+        emit PaymentManagerSet(paymentManager);
+    }
+
+    /// @inheritdoc IJobManager
+    function setParameters(Parameters calldata parameters) external onlyRole(Roles.PARAMETER) {
+        _setParameters(parameters);
     }
 
     // Views.
@@ -171,6 +249,42 @@ contract JobManager is IJobManager, Governed {
     /// @inheritdoc IJobManager
     function getJob(uint256 jobId) external view returns (Job memory) {
         return _storage().jobs[jobId];
+    }
+
+    /// @inheritdoc IJobManager
+    function getBilling(uint256 jobId) external view returns (Billing memory) {
+        Job storage job = _storage().jobs[jobId];
+        return Billing({
+            customer: job.customer,
+            token: job.token,
+            pricePerHour: job.pricePerHour,
+            status: job.status,
+            segments: _segmentCount(jobId, job)
+        });
+    }
+
+    /// @inheritdoc IJobManager
+    function getSegment(uint256 jobId, uint256 index) external view returns (Segment memory) {
+        Job storage job = _storage().jobs[jobId];
+        require(index < _segmentCount(jobId, job), NoSuchSegment(jobId, index));
+        Segment[] storage former = _storage().formerSegments[jobId];
+        if (index < former.length) return former[index];
+        return Segment({
+            nodeId: job.nodeId,
+            accruedSeconds: job.accruedSeconds,
+            closed: _hasEnded(job.status),
+            owner: job.nodeOwner
+        });
+    }
+
+    /// @inheritdoc IJobManager
+    function getPaymentManager() external view returns (IPaymentManager) {
+        return _storage().paymentManager;
+    }
+
+    /// @inheritdoc IJobManager
+    function getParameters() external view returns (Parameters memory) {
+        return _storage().parameters;
     }
 
     /// @inheritdoc IJobManager
@@ -194,6 +308,99 @@ contract JobManager is IJobManager, Governed {
 
     // Inside.
 
+    function _checkRequest(JobRequest calldata request) private pure {
+        Resources calldata resources = request.resources;
+        require(request.manifestHash != 0, ZeroManifestHash());
+        require(
+            resources.vcpus != 0 && resources.memoryMib != 0 && resources.diskMib != 0,
+            ZeroResources()
+        );
+        require(
+            (resources.gpuModel == 0) == (resources.gpuCount == 0),
+            InvalidGpu(resources.gpuModel, resources.gpuCount)
+        );
+        require(
+            request.attestedWithin <= ATTESTED_WITHIN_S_MAX,
+            AttestedWithinTooLong(request.attestedWithin, ATTESTED_WITHIN_S_MAX)
+        );
+    }
+
+    /// @dev Returns what the sender allows PaymentManager to take for a job with a price.
+    function _checkFunds(JobRequest calldata request) private view returns (uint256 allowance) {
+        if (request.pricePerHour == 0) {
+            require(request.token == address(0), TokenWithoutPrice(request.token));
+            return 0;
+        }
+        JobManagerStorage storage $ = _storage();
+        IPaymentManager paymentManager = $.paymentManager;
+        require(address(paymentManager) != address(0), PaymentManagerNotSet());
+        require(paymentManager.isAllowedToken(request.token), TokenNotAllowed(request.token));
+
+        allowance = IERC20(request.token).allowance(msg.sender, address(paymentManager));
+        uint256 balance = IERC20(request.token).balanceOf(msg.sender);
+        uint256 required = uint256(request.pricePerHour) * $.parameters.minFundedHours;
+        require(
+            allowance >= required && balance >= required, NotFunded(allowance, balance, required)
+        );
+    }
+
+    /// @dev Gives the job to a node that may have it, and returns who is paid for it.
+    function _place(uint256 jobId, Job storage job, bytes32 nodeId)
+        private
+        returns (address owner)
+    {
+        JobManagerStorage storage $ = _storage();
+        require($.registry.isNodeActive(nodeId), NodeNotActive(nodeId));
+        uint64 within = job.attestedWithin;
+        require(_isAttested(nodeId, within), NodeNotAttested(nodeId, within));
+
+        owner = $.registry.getNode(nodeId).owner;
+        job.nodeId = nodeId;
+        job.nodeOwner = owner;
+        job.status = JobStatus.Assigned;
+        job.assignedAt = uint64(block.timestamp);
+        $.ofNode[nodeId].add(jobId);
+    }
+
+    /// @dev A proof of life, if the node is attested as the job asks: counts the time since the
+    /// last one. A job that was stopped before it started has none to count from, and a gap that
+    /// is too long.
+    function _prove(Job storage job) private returns (bool proven) {
+        if (!_isAttested(job.nodeId, job.attestedWithin)) {
+            job.attestationLapsed = true;
+            return false;
+        }
+        uint64 time = uint64(block.timestamp);
+        uint64 last = job.lastHeartbeat == 0 ? job.startedAt : job.lastHeartbeat;
+        uint64 until = job.stoppedAt == 0 ? time : job.stoppedAt;
+        if (job.attestationLapsed) {
+            job.attestationLapsed = false;
+        } else if (until > last && time - last <= _storage().parameters.heartbeatGapMax) {
+            job.accruedSeconds += until - last;
+        }
+        job.lastHeartbeat = time;
+        return true;
+    }
+
+    function _requestStop(uint256 jobId, Job storage job) private {
+        JobStatus status = job.status;
+        require(
+            status == JobStatus.Assigned || status == JobStatus.Running,
+            WrongJobStatus(jobId, status)
+        );
+        job.status = JobStatus.Stopping;
+        job.stoppedAt = uint64(block.timestamp);
+
+        emit JobStopRequested(jobId);
+    }
+
+    function _fail(uint256 jobId, Job storage job, string memory reason) private {
+        job.reason = reason;
+        _end(jobId, job, JobStatus.Failed);
+
+        emit JobFailed(jobId, reason);
+    }
+
     /// @dev Takes the job out of whichever set it is in.
     function _end(uint256 jobId, Job storage job, JobStatus status) private {
         JobManagerStorage storage $ = _storage();
@@ -206,10 +413,44 @@ contract JobManager is IJobManager, Governed {
         job.endedAt = uint64(block.timestamp);
     }
 
+    function _setParameters(Parameters calldata parameters) private {
+        uint64 gap = parameters.heartbeatGapMax;
+        uint64 reassign = parameters.reassignAfter;
+        uint64 expire = parameters.expireAfter;
+        uint32 funded = parameters.minFundedHours;
+        Bounds.check("heartbeatGapMax", gap, 1, HEARTBEAT_GAP_S_MAX);
+        Bounds.check("reassignAfter", reassign, gap, REASSIGN_AFTER_S_MAX);
+        Bounds.check("expireAfter", expire, reassign, EXPIRE_AFTER_S_MAX);
+        Bounds.check("minFundedHours", funded, 0, MIN_FUNDED_HOURS_MAX);
+        _storage().parameters = parameters;
+
+        emit ParametersSet(gap, reassign, expire, funded);
+    }
+
+    /// @dev Requires that the node has been silent for so long: since its last proof of life, or
+    /// since it got the job; of a stopping job, since the request, for a node that goes on proving
+    /// its life must not keep the job from ending.
+    function _requireSilence(uint256 jobId, Job storage job, uint64 seconds_) private view {
+        uint64 since = job.assignedAt;
+        if (job.stoppedAt != 0) since = job.stoppedAt;
+        else if (job.lastHeartbeat != 0) since = job.lastHeartbeat;
+        else if (job.startedAt != 0) since = job.startedAt;
+        require(block.timestamp >= since + seconds_, TooEarly(jobId, since + seconds_));
+    }
+
+    function _isAttested(bytes32 nodeId, uint64 within) private view returns (bool) {
+        return within == 0 || IAttestations(address(_storage().registry)).isAttested(nodeId, within);
+    }
+
     /// @dev A job without a node and an account without one both have node 0: not a match.
     function _isOperatorOf(Job storage job) private view returns (bool) {
         bytes32 nodeId = job.nodeId;
         return nodeId != 0 && _storage().registry.nodeOfOperator(msg.sender) == nodeId;
+    }
+
+    /// @dev A job that has had a node always has one.
+    function _segmentCount(uint256 jobId, Job storage job) private view returns (uint32) {
+        return job.nodeId == 0 ? 0 : uint32(_storage().formerSegments[jobId].length + 1);
     }
 
     function _hasEnded(JobStatus status) private pure returns (bool) {

@@ -18,7 +18,7 @@ contract JobManagerTest is Fixture {
 
     function test_creation_keeps_everything_and_says_so() public {
         vm.expectEmit(address(jobs));
-        emit IJobManager.JobCreated(1, CUSTOMER, MANIFEST, _resources());
+        emit IJobManager.JobCreated(1, CUSTOMER, _request(), 0);
         uint256 jobId = _createJob();
 
         vm.assertEq(jobId, 1);
@@ -35,17 +35,47 @@ contract JobManagerTest is Fixture {
     }
 
     function test_creation_refuses_what_is_not_a_job() public {
+        IJobManager.JobRequest memory request = _request();
+        request.manifestHash = 0;
         vm.expectRevert(IJobManager.ZeroManifestHash.selector);
-        jobs.createJob(0, _resources());
+        jobs.createJob(request);
 
         for (uint256 i = 0; i < 3; ++i) {
-            IJobManager.Resources memory resources = _resources();
-            if (i == 0) resources.vcpus = 0;
-            if (i == 1) resources.memoryMib = 0;
-            if (i == 2) resources.diskMib = 0;
+            request = _request();
+            if (i == 0) request.resources.vcpus = 0;
+            if (i == 1) request.resources.memoryMib = 0;
+            if (i == 2) request.resources.diskMib = 0;
             vm.expectRevert(IJobManager.ZeroResources.selector);
-            jobs.createJob(MANIFEST, resources);
+            jobs.createJob(request);
         }
+
+        request = _request();
+        request.attestedWithin = 365 days + 1;
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                IJobManager.AttestedWithinTooLong.selector, 365 days + 1, 365 days
+            )
+        );
+        jobs.createJob(request);
+        request.attestedWithin = 365 days;
+        jobs.createJob(request);
+    }
+
+    function test_a_gpu_has_a_model_and_a_count() public {
+        IJobManager.JobRequest memory request = _request();
+        request.resources.gpuModel = keccak256("H100");
+        vm.expectRevert(
+            abi.encodeWithSelector(IJobManager.InvalidGpu.selector, keccak256("H100"), 0)
+        );
+        jobs.createJob(request);
+
+        request.resources.gpuCount = 8;
+        uint256 jobId = jobs.createJob(request);
+        vm.assertEq(abi.encode(jobs.getJob(jobId).resources), abi.encode(request.resources));
+
+        request.resources.gpuModel = 0;
+        vm.expectRevert(abi.encodeWithSelector(IJobManager.InvalidGpu.selector, bytes32(0), 8));
+        jobs.createJob(request);
     }
 
     function test_assignment_is_to_an_active_node_and_once() public {
@@ -59,7 +89,7 @@ contract JobManagerTest is Fixture {
 
         vm.warp(block.timestamp + 10);
         vm.expectEmit(address(jobs));
-        emit IJobManager.JobAssigned(jobId, NODE);
+        emit IJobManager.JobAssigned(jobId, NODE, OWNER);
         jobs.assignJob(jobId, NODE);
         vm.assertEq(jobs.getJob(jobId).nodeId, NODE);
         vm.assertEq(jobs.getJob(jobId).assignedAt, block.timestamp);
@@ -97,7 +127,7 @@ contract JobManagerTest is Fixture {
         jobs.completeJob(jobId);
 
         vm.expectEmit(address(jobs));
-        emit IJobManager.JobCompleted(jobId);
+        emit IJobManager.JobCompleted(jobId, 0);
         vm.prank(OPERATOR);
         jobs.completeJob(jobId);
         vm.assertEq(jobs.getJob(jobId).endedAt, block.timestamp);
@@ -162,13 +192,13 @@ contract JobManagerTest is Fixture {
         vm.expectEmit(address(jobs));
         emit IJobManager.JobHeartbeatSkipped(assigned, IJobManager.JobStatus.Assigned);
         vm.expectEmit(address(jobs));
-        emit IJobManager.JobHeartbeat(running, NODE, now_);
+        emit IJobManager.JobHeartbeat(running, NODE, now_, 60);
         vm.expectEmit(address(jobs));
         emit IJobManager.JobHeartbeatSkipped(elsewhere, IJobManager.JobStatus.Running);
         vm.expectEmit(address(jobs));
         emit IJobManager.JobHeartbeatSkipped(99, IJobManager.JobStatus.None);
         vm.expectEmit(address(jobs));
-        emit IJobManager.JobHeartbeat(stopping, NODE, now_);
+        emit IJobManager.JobHeartbeat(stopping, NODE, now_, 0);
         vm.prank(OPERATOR);
         jobs.heartbeat(jobIds);
 

@@ -110,6 +110,48 @@ contract NodeRegistryTest is Fixture {
         registry.updateMetadata(NODE, string(new bytes(129)), "");
     }
 
+    function test_gpu_types_are_the_operators_word() public {
+        _register(NODE, OWNER, OPERATOR);
+        bytes32[] memory types = new bytes32[](2);
+        (types[0], types[1]) = ("NVIDIA A100", "NVIDIA H100");
+        vm.expectEmit(address(registry));
+        emit INodeRegistry.GpuTypesSet(NODE, types);
+        vm.prank(OPERATOR);
+        registry.setGpuTypes(NODE, types);
+        vm.assertEq(abi.encode(registry.getGpuTypes(NODE)), abi.encode(types));
+
+        vm.expectRevert(abi.encodeWithSelector(INodeRegistry.NotNodeOperator.selector, NODE, OWNER));
+        vm.prank(OWNER);
+        registry.setGpuTypes(NODE, types);
+
+        vm.startPrank(OPERATOR);
+        types[1] = types[0];
+        vm.expectRevert(abi.encodeWithSelector(INodeRegistry.GpuTypesNotAscending.selector, 1));
+        registry.setGpuTypes(NODE, types);
+        types[0] = 0;
+        vm.expectRevert(abi.encodeWithSelector(INodeRegistry.GpuTypesNotAscending.selector, 0));
+        registry.setGpuTypes(NODE, types);
+        vm.expectRevert(abi.encodeWithSelector(INodeRegistry.TooManyGpuTypes.selector, 17, 16));
+        registry.setGpuTypes(NODE, new bytes32[](17));
+
+        types = new bytes32[](16);
+        for (uint256 i = 0; i < types.length; ++i) {
+            types[i] = bytes32(i + 1);
+        }
+        registry.setGpuTypes(NODE, types);
+        vm.assertEq(registry.getGpuTypes(NODE).length, 16);
+        registry.setGpuTypes(NODE, new bytes32[](0));
+        vm.assertEq(registry.getGpuTypes(NODE).length, 0);
+        registry.setGpuTypes(NODE, types);
+        vm.stopPrank();
+
+        // They were the former operator's machine's.
+        vm.prank(OWNER);
+        registry.deregisterNode(NODE);
+        _register(NODE, OTHER_OWNER, OTHER_OPERATOR);
+        vm.assertEq(registry.getGpuTypes(NODE).length, 0);
+    }
+
     function test_activation_moves_in_and_out_of_the_active_set() public {
         _register(NODE, OWNER, OPERATOR);
         vm.startPrank(address(staking));

@@ -192,9 +192,9 @@ contract StakingManagerTest is Fixture {
         _stake(NODE, OWNER, 10 ether);
         vm.prank(OWNER);
         staking.unstake(NODE, 4 ether);
-        staking.setParameters(
-            IStakingManager.Parameters(MIN_TOTAL_STAKE, MIN_STAKE_DURATION_S, 1 days)
-        );
+        IStakingManager.Parameters memory parameters = _parameters();
+        parameters.unbondingPeriod = 1 days;
+        staking.setParameters(parameters);
         vm.startPrank(OWNER);
         staking.unstake(NODE, 6 ether);
 
@@ -277,10 +277,13 @@ contract StakingManagerTest is Fixture {
     }
 
     function test_parameters_change_what_comes_later() public {
+        IStakingManager.Parameters memory parameters = _parameters();
+        parameters.minTotalStake = 7 ether;
+        parameters.minStakeDuration = 60;
         vm.expectEmit(address(staking));
-        emit IStakingManager.ParametersSet(7 ether, 60, 120);
-        staking.setParameters(IStakingManager.Parameters(7 ether, 60, 120));
-        vm.assertEq(staking.getParameters().minTotalStake, 7 ether);
+        emit IStakingManager.ParametersSet(parameters);
+        staking.setParameters(parameters);
+        vm.assertEq(abi.encode(staking.getParameters()), abi.encode(parameters));
 
         _stake(NODE, OWNER, 7 ether);
         vm.assertEq(staking.getStake(NODE).maturesAt, block.timestamp + 60);

@@ -4,22 +4,18 @@
 //
 //   node tools/abi.mjs           builds the contracts and writes the files
 //   node tools/abi.mjs --check   builds the contracts and fails if a file differs
-import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 
-const CONTRACTS = ["AlephToken", "JobManager", "NodeRegistry", "StakingManager"];
+import { contracts, forge, readArtifact, root } from "./sources.mjs";
 
-const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const abiDir = join(root, "abi");
 const check = process.argv.includes("--check");
 
-const forge = join(root, "node_modules", ".bin", "forge");
-execFileSync(forge, ["build", "src"], { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
+forge(["build", "src", "--quiet"]);
 
 mkdirSync(abiDir, { recursive: true });
-const wanted = new Map(CONTRACTS.map((name) => [`${name}.json`, render(name)]));
+const wanted = new Map(contracts().map((name) => [`${name}.json`, render(name)]));
 const stale = readdirSync(abiDir).filter((file) => !wanted.has(file));
 if (!check) stale.forEach((file) => rmSync(join(abiDir, file)));
 for (const [file, text] of wanted) {
@@ -36,7 +32,7 @@ if (check && stale.length > 0) {
 
 /** One ABI item per line, so that a change of the surface reads well in a diff. */
 function render(name) {
-  const artifact = JSON.parse(readFileSync(join(root, "out", `${name}.sol`, `${name}.json`), "utf8"));
+  const artifact = readArtifact(name);
   const items = artifact.abi.map((item) => `    ${JSON.stringify(item)}`).join(",\n");
   const bytecode = JSON.stringify({ object: artifact.bytecode.object });
   return `{\n  "abi": [\n${items}\n  ],\n  "bytecode": ${bytecode}\n}\n`;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use aleph_attestation::Error;
+use aleph_attestation::chain::{RegistryChallenge, release_digest};
 use aleph_attestation::credential::make_credential;
 use aleph_attestation::digest::{Digest, sha256};
 use aleph_attestation::evidence::{Challenge, QuoteRequest, Transcript};
@@ -76,6 +77,27 @@ fn a_booted_release_is_accepted_and_its_saved_evidence_gives_the_same_verdict() 
     );
     let verdict = verify(&transcript, &release, &roots, Some(0));
     assert_refused(&verdict, CheckName::EkCertificate, "not valid yet");
+}
+
+#[test]
+fn a_challenge_of_the_registry_is_answered_in_the_form_that_the_contract_takes() {
+    let swtpm = Swtpm::start();
+    let tpm = boot(&swtpm, &Boot::default());
+    let key = AkPublic::parse(&tpm.identity().ak_public).unwrap().key;
+    // Often enough that a TPM's s was the higher one in between.
+    for count in 0..16 {
+        let challenge = RegistryChallenge {
+            chain_id: 42161,
+            registry: [0xa1; 20].into(),
+            node_id: tpm.identity().node_id,
+            challenge: [count; 32],
+        };
+        let quote = tpm.quote_for_chain(&challenge).unwrap();
+        let claim = quote.check(&challenge, &key).unwrap();
+        assert_eq!(claim.pcr_digest, release_digest(&Boot::default().release()).unwrap());
+        let other = RegistryChallenge { challenge: [0xff; 32], ..challenge };
+        assert!(quote.check(&other, &key).is_err());
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod boot;
 mod certificates;
+mod chain;
 #[cfg(feature = "tpm")]
 mod end_to_end;
 mod event_logs;

@@ -18,6 +18,7 @@ abstract contract Governed is AccessControlUpgradeable, PausableUpgradeable, UUP
     error ZeroAdmin();
 
     /// @dev An implementation is never used but through a proxy.
+    /// @custom:oz-upgrades-unsafe-allow constructor
     constructor() {
         _disableInitializers();
     }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Deployer} from "../../script/Deployer.sol";
 import {vm} from "../../script/Vm.sol";
 import {AlephToken} from "../../src/AlephToken.sol";
 import {JobManager} from "../../src/JobManager.sol";
@@ -11,10 +10,11 @@ import {IJobManager} from "../../src/interfaces/IJobManager.sol";
 import {INodeRegistry} from "../../src/interfaces/INodeRegistry.sol";
 import {IStakingManager} from "../../src/interfaces/IStakingManager.sol";
 import {Roles} from "../../src/libraries/Roles.sol";
+import {CoreDeployer} from "./CoreDeployer.sol";
 
 /// @title A deployed network, its people, and the steps that most tests begin with
 /// @dev The test contract itself is the administrator.
-abstract contract Fixture is Deployer {
+abstract contract Fixture is CoreDeployer {
     uint256 internal constant MIN_TOTAL_STAKE = 1000 ether;
     uint64 internal constant MIN_STAKE_DURATION_S = 1 hours;
     uint64 internal constant UNBONDING_PERIOD_S = 14 days;
@@ -39,7 +39,7 @@ abstract contract Fixture is Deployer {
     function setUp() public virtual {
         vm.warp(1_800_000_000);
         vm.roll(1000);
-        Deployment memory all = _deploy(address(this), _parameters());
+        Core memory all = _deploy(address(this), _parameters());
         (aleph, registry, staking, jobs) =
         (all.aleph, all.nodeRegistry, all.stakingManager, all.jobManager);
         jobs.grantRole(Roles.SCHEDULER, SCHEDULER);
@@ -48,7 +48,15 @@ abstract contract Fixture is Deployer {
     }
 
     function _parameters() internal pure returns (IStakingManager.Parameters memory) {
-        return IStakingManager.Parameters(MIN_TOTAL_STAKE, MIN_STAKE_DURATION_S, UNBONDING_PERIOD_S);
+        return IStakingManager.Parameters({
+            minTotalStake: MIN_TOTAL_STAKE,
+            minStakeDuration: MIN_STAKE_DURATION_S,
+            unbondingPeriod: UNBONDING_PERIOD_S,
+            reporterBpsMax: 1000,
+            rewardInterval: 1 days,
+            treasury: address(0),
+            rewardGrowthMax: 10_000 ether
+        });
     }
 
     /// @dev The generator of the P-256 curve: the simplest public key there is.
@@ -60,7 +68,20 @@ abstract contract Fixture is Deployer {
     }
 
     function _resources() internal pure returns (IJobManager.Resources memory) {
-        return IJobManager.Resources({vcpus: 2, memoryMib: 2048, diskMib: 20_480});
+        return IJobManager.Resources({
+            vcpus: 2, memoryMib: 2048, diskMib: 20_480, gpuModel: 0, gpuCount: 0
+        });
+    }
+
+    /// @dev A job that costs nothing and asks for no attestation.
+    function _request() internal pure returns (IJobManager.JobRequest memory) {
+        return IJobManager.JobRequest({
+            manifestHash: MANIFEST,
+            resources: _resources(),
+            token: address(0),
+            pricePerHour: 0,
+            attestedWithin: 0
+        });
     }
 
     function _fund(address account) internal {
@@ -95,7 +116,7 @@ abstract contract Fixture is Deployer {
 
     function _createJob() internal returns (uint256) {
         vm.prank(CUSTOMER);
-        return jobs.createJob(MANIFEST, _resources());
+        return jobs.createJob(_request());
     }
 
     function _assignedJob(bytes32 nodeId) internal returns (uint256 jobId) {

@@ -109,6 +109,7 @@ contract SLAHandler {
         if (period != 0 && which % 8 != 0) --period;
         // Two measurements, so that voices meet.
         downtime = terms.downtimeMax + 1 + downtime % 2;
+        which %= 1 << 128;
         for (uint256 i = 0; i < 1 + (seed >> 128) % 3; ++i) {
             _report(id, period, downtime, which + i);
         }

@@ -32,6 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "types",
         ],
     ),
+    ("proof", &["types"]),
     ("qemu-tests", &["attestation", "devnet", "sdk", "types"]),
     ("scheduler", &["types"]),
     ("sdk", &["attestation", "contracts", "types"]),

@@ -63,6 +63,8 @@ pub(crate) fn message(rootfs: Cid, memory_mib: u64) -> (String, String) {
 pub(crate) const ADMIN: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
 pub(crate) const OWNER: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
 pub(crate) const CUSTOMER: &str = "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC";
+/// Another such account, for tests that speak for a node without an agent.
+pub(crate) const OPERATOR: &str = "0x90F79bf6EB2c4f870365E785982E1f101E93b906";
 /// The customer's key and anvil's first account's, known to everyone.
 const CUSTOMER_KEY: &str = "5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a";
 const ADMIN_KEY: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
@@ -132,6 +134,17 @@ impl Chain {
         assert_eq!(receipt["status"], "0x1", "{arguments:?}: {receipt}");
     }
 
+    /// Asks the chain itself; an error is the `error` of its answer.
+    pub(crate) async fn rpc(&self, method: &str, params: Value) -> Result<Value, Value> {
+        let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let answer = reqwest::Client::new().post(&self.url).json(&request).send().await.unwrap();
+        let mut answer: Value = answer.json().await.unwrap();
+        match answer["error"].take() {
+            Value::Null => Ok(answer["result"].take()),
+            error => Err(error),
+        }
+    }
+
     /// What a contract answers, one line for each value.
     pub(crate) fn call(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(tool("cast").unwrap());
@@ -178,7 +191,12 @@ impl Tpm {
     }
 
     pub(crate) fn config(&self) -> String {
-        format!("[tpm]\ntcti = \"swtpm:host=127.0.0.1,port={}\"\n", self.port)
+        format!("[tpm]\ntcti = \"{}\"\n", self.tcti())
+    }
+
+    /// Its address, as the library takes it.
+    pub(crate) fn tcti(&self) -> String {
+        format!("swtpm:host=127.0.0.1,port={}", self.port)
     }
 }
 
