@@ -211,6 +211,13 @@ contract DomainRegistry is IDomainRegistry, Governed {
 
     // Inside.
 
+    /// @dev A witness that loses its role takes back what has no quorum yet; who else spoke says it
+    /// again.
+    function _revokeRole(bytes32 role, address account) internal override returns (bool revoked) {
+        revoked = super._revokeRole(role, account);
+        if (revoked && role == Roles.DNS_WITNESS) ++_storage().ballotRound;
+    }
+
     /// @dev Keeps what the name points to, also when it has been free for a while: nobody else has
     /// had it. An answer to a contest must be younger than the contest.
     function _renew(bytes32 domainId, uint64 expiresAt, uint64 claimedAt) private {
@@ -265,8 +272,7 @@ contract DomainRegistry is IDomainRegistry, Governed {
         require(domain.owner == msg.sender, NotDomainOwner(domainId, msg.sender));
     }
 
-    /// @dev A new round, so that claims without a quorum start anew. A contest must end before
-    /// what the contender has shown does.
+    /// @dev A contest must end before what the contender has shown does.
     function _setParameters(Parameters calldata parameters) private {
         Bounds.check("witnessQuorum", parameters.witnessQuorum, 1, WITNESS_QUORUM_MAX);
         Bounds.check("claimValidity", parameters.claimValidity, 1, CLAIM_VALIDITY_S_MAX);
@@ -278,9 +284,7 @@ contract DomainRegistry is IDomainRegistry, Governed {
             VALIDITY_PERIOD_S_MAX
         );
         Bounds.check("gracePeriod", parameters.gracePeriod, 1, GRACE_PERIOD_S_MAX);
-        DomainRegistryStorage storage $ = _storage();
-        $.parameters = parameters;
-        ++$.ballotRound;
+        _storage().parameters = parameters;
 
         emit ParametersSet(parameters);
     }

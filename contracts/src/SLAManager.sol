@@ -336,6 +336,13 @@ contract SLAManager is ISLAManager, Governed, ReentrancyGuardTransient {
 
     // Inside.
 
+    /// @dev A witness that loses its role takes back what has no quorum yet; who else spoke says it
+    /// again.
+    function _revokeRole(bytes32 role, address account) internal override returns (bool revoked) {
+        revoked = super._revokeRole(role, account);
+        if (revoked && role == Roles.WITNESS) ++_storage().ballotRound;
+    }
+
     function _dismiss(uint256 attachmentId, uint32 period) private {
         SLAManagerStorage storage $ = _storage();
         Violation storage violation = $.violations[attachmentId][period];
@@ -423,7 +430,6 @@ contract SLAManager is ISLAManager, Governed, ReentrancyGuardTransient {
                 || billing.status == IJobManager.JobStatus.Running);
     }
 
-    /// @dev A new round, so that reports without a quorum count no more.
     function _setParameters(Parameters calldata parameters) private {
         Bounds.check("witnessQuorum", parameters.witnessQuorum, 1, WITNESS_QUORUM_MAX);
         Bounds.check("offerValidity", parameters.offerValidity, 1, WINDOW_S_MAX);
@@ -434,9 +440,7 @@ contract SLAManager is ISLAManager, Governed, ReentrancyGuardTransient {
         Bounds.check("customerBpsMax", parameters.customerBpsMax, 0, CUSTOMER_BPS_MAX);
         Bounds.check("slashMax", parameters.slashMax, 0, SLASH_MAX);
         Bounds.check("disputeBond", parameters.disputeBond, 1, DISPUTE_BOND_MAX);
-        SLAManagerStorage storage $ = _storage();
-        $.parameters = parameters;
-        ++$.ballotRound;
+        _storage().parameters = parameters;
 
         emit ParametersSet(parameters);
     }

@@ -99,7 +99,7 @@ contract DomainRegistryTest is DomainFixture {
     function test_a_witness_has_one_voice() public {
         uint256 claimId = _claim(ALICE);
         _see(claimId, 0, 1);
-        bytes32 statement = keccak256(abi.encode(claimId, 1));
+        bytes32 statement = keccak256(abi.encode(claimId, 0));
         vm.expectRevert(
             abi.encodeWithSelector(Quorum.AlreadyVoted.selector, _witness(0), statement)
         );
@@ -114,10 +114,18 @@ contract DomainRegistryTest is DomainFixture {
         domains.verify(claimId);
     }
 
-    function test_new_parameters_discard_voices_without_a_quorum() public {
+    function test_a_lost_role_discards_voices_without_a_quorum() public {
         uint256 claimId = _claim(ALICE);
         _see(claimId, 0, QUORUM - 1);
-        domains.setParameters(_parameters());
+        domains.revokeRole(Roles.PAUSER, address(this));
+        domains.revokeRole(Roles.DNS_WITNESS, STRANGER);
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                Quorum.AlreadyVoted.selector, _witness(0), keccak256(abi.encode(claimId, 0))
+            )
+        );
+        _see(claimId, 0, 1);
+        domains.revokeRole(Roles.DNS_WITNESS, _witness(QUORUM));
         _see(claimId, 0, QUORUM - 1);
         _assertStatus(IDomainRegistry.DomainStatus.Free);
         _see(claimId, QUORUM - 1, QUORUM);
@@ -497,6 +505,7 @@ contract DomainRegistryTest is DomainFixture {
 
     function test_storage_is_in_its_namespace() public {
         _claim(ALICE);
+        domains.revokeRole(Roles.DNS_WITNESS, _witness(0));
         // Parameters (two slots), ballot round, count of claims.
         uint256 start = uint256(SlotDerivation.erc7201Slot("aleph.storage.DomainRegistry"));
         vm.assertEq(uint256(vm.load(address(domains), bytes32(start + 2))), 1);

@@ -234,7 +234,7 @@ contract SLAManagerTest is SLAFixture {
         _assertStatus(id, 0, ISLAManager.ViolationStatus.None);
 
         uint64 until = uint64(block.timestamp) + DISPUTE_WINDOW_S;
-        bytes32 statement = keccak256(abi.encode(id, 0, DOWNTIME_S, EVIDENCE, 1));
+        bytes32 statement = keccak256(abi.encode(id, 0, DOWNTIME_S, EVIDENCE, 0));
         vm.expectEmit(address(slas));
         emit ISLAManager.ViolationWitnessed(id, 0, _witness(2), statement);
         vm.expectEmit(address(slas));
@@ -336,7 +336,7 @@ contract SLAManagerTest is SLAFixture {
         slas.reportViolation(id, 0, DOWNTIME_S, EVIDENCE);
 
         _report(id, 0, 0, 1);
-        bytes32 statement = keccak256(abi.encode(id, 0, DOWNTIME_S, EVIDENCE, 1));
+        bytes32 statement = keccak256(abi.encode(id, 0, DOWNTIME_S, EVIDENCE, 0));
         vm.expectRevert(
             abi.encodeWithSelector(Quorum.AlreadyVoted.selector, _witness(0), statement)
         );
@@ -344,11 +344,21 @@ contract SLAManagerTest is SLAFixture {
         slas.reportViolation(id, 0, DOWNTIME_S, EVIDENCE);
     }
 
-    function test_new_parameters_discard_reports_without_a_quorum() public {
+    function test_a_lost_role_discards_reports_without_a_quorum() public {
         uint256 id = _attached();
         _skip(PERIOD_S);
         _report(id, 0, 0, QUORUM - 1);
-        slas.setParameters(_parameters());
+        slas.revokeRole(Roles.SLASHER, COMMITTEE);
+        slas.revokeRole(Roles.WITNESS, STRANGER);
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                Quorum.AlreadyVoted.selector,
+                _witness(0),
+                keccak256(abi.encode(id, 0, DOWNTIME_S, EVIDENCE, 0))
+            )
+        );
+        _report(id, 0, 0, 1);
+        slas.revokeRole(Roles.WITNESS, _witness(QUORUM));
         _report(id, 0, 0, QUORUM - 1);
         _assertStatus(id, 0, ISLAManager.ViolationStatus.None);
         _report(id, 0, QUORUM - 1, QUORUM);

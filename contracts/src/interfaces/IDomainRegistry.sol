@@ -190,6 +190,7 @@ interface IDomainRegistry {
 
     /// @notice Says that the challenge of a claim is in the DNS. DNS_WITNESS_ROLE only; counts once
     /// `witnessQuorum` witnesses have said so.
+    /// @dev When a witness loses its role, claims without a quorum start anew.
     function verify(uint256 claimId) external;
 
     /// @notice Gives a contested name to the contender. Anyone may call, once the owner has let
@@ -213,8 +214,7 @@ interface IDomainRegistry {
     function releaseDomain(bytes32 domainId) external;
 
     /// @notice Changes the rules, within bounds. PARAMETER_ROLE only.
-    /// @dev Binds what happens later: clocks that run keep their end. What witnesses said of claims
-    /// that are not verified yet counts no more, so that one whose role was revoked can be rid of.
+    /// @dev Binds what happens later: clocks that run keep their end.
     function setParameters(Parameters calldata parameters) external;
 
     /// @notice The rules in force.

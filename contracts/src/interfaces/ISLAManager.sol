@@ -277,6 +277,7 @@ interface ISLAManager {
 
     /// @notice Says that a job was down for longer than a period allows. WITNESS_ROLE only; counts
     /// once `witnessQuorum` witnesses have said the very same, within `reportWindow` of its end.
+    /// @dev When a witness loses its role, reports without a quorum start anew.
     /// @param period Counted from 0.
     /// @param downtime For how long of the period it was not up and should have been, in seconds.
     /// @param evidenceHash Hash of what the witnesses measured.
@@ -307,8 +308,7 @@ interface ISLAManager {
     function withdraw() external;
 
     /// @notice Changes the rules, within bounds. PARAMETER_ROLE only.
-    /// @dev Binds what happens later: clocks that run keep their end. Reports that have no quorum
-    /// yet count no more, so that a witness whose role was revoked can be rid of.
+    /// @dev Binds what happens later: clocks that run keep their end.
     function setParameters(Parameters calldata parameters) external;
 
     /// @notice The rules in force.

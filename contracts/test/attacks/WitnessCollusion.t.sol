@@ -48,13 +48,12 @@ contract WitnessesOfServiceLevelsAttack is SLAFixture {
 
     /// @dev Liars are found out before they are enough, and lose the role; what they said must not
     /// wait for others to join in.
-    function test_the_voice_of_who_lost_the_role_can_be_rid_of() public {
+    function test_the_voice_of_who_lost_the_role_counts_no_more() public {
         uint256 id = _attached();
         _skip(PERIOD_S);
         _report(id, 0, 0, QUORUM - 1);
         slas.revokeRole(Roles.WITNESS, _witness(0));
         slas.revokeRole(Roles.WITNESS, _witness(1));
-        slas.setParameters(_parameters());
         _report(id, 0, QUORUM - 1, QUORUM + 1);
         _assertStatus(id, 0, ISLAManager.ViolationStatus.None);
     }
@@ -84,6 +83,14 @@ contract WitnessesOfDomainsAttack is DomainFixture {
         uint256 second = _claim(BOB);
         _see(first, 0, 2);
         _see(second, 2, 4);
+        _assertStatus(IDomainRegistry.DomainStatus.Free);
+    }
+
+    function test_the_voice_of_who_lost_the_role_counts_no_more() public {
+        uint256 claimId = _claim(BOB);
+        _see(claimId, 0, QUORUM - 1);
+        domains.revokeRole(Roles.DNS_WITNESS, _witness(0));
+        _see(claimId, QUORUM - 1, QUORUM + 1);
         _assertStatus(IDomainRegistry.DomainStatus.Free);
     }
 
