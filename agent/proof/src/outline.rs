@@ -50,7 +50,7 @@ impl Outline {
         Ok(Self { shape, layer, root })
     }
 
-    /// The root of the tree over these bytes; `None` if there are none.
+    /// The outline of these bytes.
     pub fn of(bytes: &[u8]) -> Result<Self, OutlineError> {
         let mut builder = Builder::new();
         builder.update(bytes);
