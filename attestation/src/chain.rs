@@ -66,9 +66,11 @@ pub struct ChainQuote {
     pub s: [u8; 32],
 }
 
-/// What a quote says, once it is believed.
+/// What a quote says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainClaim {
+    /// What the TPM signed along: see [`RegistryChallenge::extra_data`].
+    pub extra_data: Digest,
     /// Which release runs: see [`release_digest`].
     pub pcr_digest: Digest,
     /// How often the TPM was reset; the contract lets it only rise.
@@ -89,16 +91,11 @@ impl ChainQuote {
         Ok(Self { quote, r: r.into(), s: s.into() })
     }
 
-    /// Checks all that the contract checks, but the release and what it remembers.
+    /// Reads what the quote says, true or not.
     ///
     /// # Errors
-    /// When the contract would refuse it as an answer of the node with this key.
-    pub fn check(
-        &self,
-        challenge: &RegistryChallenge,
-        key: &VerifyingKey,
-    ) -> Result<ChainClaim, Error> {
-        let refused = |problem| Error::ChainQuote { problem };
+    /// When it has not exactly the form that the contract takes.
+    pub fn read(&self) -> Result<ChainClaim, Error> {
         if self.quote.len() != QUOTE_SIZE_BYTES {
             return Err(refused("its length is not that of a quote over one bank of 24 PCRs"));
         }
@@ -111,11 +108,30 @@ impl ChainQuote {
         if quote.selection != [Bank::sha256(&PCRS_ON_CHAIN)] {
             return Err(refused("it is over other PCRs than 4, 9, 11 and 12, or another bank"));
         }
-        if quote.extra_data != challenge.extra_data().0 {
+        let digest = |bytes: Vec<u8>| {
+            let bytes = <[u8; 32]>::try_from(bytes);
+            bytes.map(Digest).map_err(|_| refused("a digest in it is not SHA-256"))
+        };
+        Ok(ChainClaim {
+            extra_data: digest(quote.extra_data)?,
+            pcr_digest: digest(quote.pcr_digest)?,
+            reset_count: quote.clock.reset_count,
+        })
+    }
+
+    /// Checks all that the contract checks, but the release and what it remembers.
+    ///
+    /// # Errors
+    /// When the contract would refuse it as an answer of the node with this key.
+    pub fn check(
+        &self,
+        challenge: &RegistryChallenge,
+        key: &VerifyingKey,
+    ) -> Result<ChainClaim, Error> {
+        let claim = self.read()?;
+        if claim.extra_data != challenge.extra_data() {
             return Err(refused("it answers something else"));
         }
-        let pcr_digest = <[u8; 32]>::try_from(quote.pcr_digest)
-            .map_err(|_| refused("its digest is not SHA-256"))?;
         let signature = Signature::from_scalars(self.r, self.s)
             .map_err(|_| refused("its signature is out of range"))?;
         if signature.normalize_s().is_some() {
@@ -123,7 +139,7 @@ impl ChainQuote {
         }
         key.verify(&self.quote, &signature)
             .map_err(|_| refused("it was not signed by the node's attestation key"))?;
-        Ok(ChainClaim { pcr_digest: pcr_digest.into(), reset_count: quote.clock.reset_count })
+        Ok(claim)
     }
 }
 
@@ -141,4 +157,8 @@ pub fn release_digest(release: &ReleaseManifest) -> Result<Digest, Error> {
     }
     let parts: Vec<&[u8]> = values.iter().map(|value| value.0.as_slice()).collect();
     Ok(sha256_parts(&parts))
+}
+
+fn refused(problem: &'static str) -> Error {
+    Error::ChainQuote { problem }
 }

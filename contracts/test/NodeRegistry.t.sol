@@ -105,6 +105,12 @@ contract NodeRegistryTest is Fixture {
         }
         vm.assertEq(registry.getNode(NODE).region, "us-east");
 
+        vm.expectRevert(
+            abi.encodeWithSelector(INodeRegistry.NotNodeOperator.selector, NODE, STRANGER)
+        );
+        vm.prank(STRANGER);
+        registry.updateMetadata(NODE, "bafkfour", "us-east");
+
         vm.expectRevert(abi.encodeWithSelector(INodeRegistry.TextTooLong.selector, 129, 128));
         vm.prank(OWNER);
         registry.updateMetadata(NODE, string(new bytes(129)), "");
@@ -185,6 +191,12 @@ contract NodeRegistryTest is Fixture {
         vm.expectRevert(_wrongStatus(INodeRegistry.NodeStatus.Active));
         registry.deregisterNode(NODE);
 
+        vm.stopPrank();
+        vm.expectRevert(abi.encodeWithSelector(INodeRegistry.NotNodeOwner.selector, NODE, OPERATOR));
+        vm.prank(OPERATOR);
+        registry.deregisterNode(NODE);
+
+        vm.startPrank(OWNER);
         staking.unstake(NODE, MIN_TOTAL_STAKE);
         vm.expectEmit(address(registry));
         emit INodeRegistry.NodeDeregistered(NODE);

@@ -105,10 +105,15 @@ fn what_is_signed_is_what_the_contract_wants_signed() {
 fn real_answers_are_accepted() {
     let fixture = Fixture::read();
     let key = fixture.key.verifying();
-    let claim = ChainClaim { pcr_digest: fixture.pcr_digest, reset_count: 1 };
+    let claim = ChainClaim {
+        extra_data: fixture.extra_data,
+        pcr_digest: fixture.pcr_digest,
+        reset_count: 1,
+    };
     let good = fixture.statement("good");
     assert_eq!(good.check(&fixture.challenge(), &key).unwrap(), claim);
     let next = fixture.statement("next");
+    let claim = ChainClaim { extra_data: fixture.next_challenge().extra_data(), ..claim };
     assert_eq!(next.check(&fixture.next_challenge(), &key).unwrap(), claim);
     let after = fixture.statement("afterReset");
     let claim = ChainClaim { reset_count: 2, ..claim };
