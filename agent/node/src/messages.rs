@@ -223,7 +223,10 @@ const UNREFERENCED_MAX: usize = 10_000;
 mod tests {
     use aleph_chain::ChainHead;
     use aleph_storage::StoreOptions;
-    use aleph_types::{Address, JobId, JobStatus, NodeId, Resources, job::Job};
+    use aleph_types::{
+        Address, JobId, JobStatus, NodeId, Resources,
+        job::{Job, JobTerms},
+    };
     use tempfile::TempDir;
 
     use super::*;
@@ -262,8 +265,10 @@ mod tests {
             node: None,
             status: JobStatus::Created,
             resources: Resources::default(),
+            terms: JobTerms::default(),
             created_at_s: 0,
             last_heartbeat_s: 0,
+            accrued_s: 0,
             reason: String::new(),
         };
         view.jobs.insert(job.id, job);
