@@ -65,18 +65,35 @@ impl ClientConfig {
 
 #[cfg(test)]
 mod tests {
-    use aleph_types::Address;
+    use alloy::primitives::Address;
 
     use super::*;
 
     fn config() -> ClientConfig {
-        let address = format!("\"{}\"", Address([1; 20]));
-        let text = format!(
-            "{{\"node_url\": \"https://a:8443\", \"chain_rpc_url\": \"http://b\", \"contracts\": {{\
-             \"chainId\": 1, \"aleph\": {address}, \"nodeRegistry\": {address}, \
-             \"stakingManager\": {address}, \"jobManager\": {address}}}}}"
-        );
-        serde_json::from_str(&text).unwrap()
+        let somewhere = Address::repeat_byte(1);
+        let contracts = AddressBook {
+            chain_id: 1,
+            aleph: somewhere,
+            node_registry: somewhere,
+            staking_manager: somewhere,
+            job_manager: somewhere,
+            payment_manager: somewhere,
+            beacon: somewhere,
+            storage_registry: somewhere,
+            storage_fault_policy: somewhere,
+            sla_manager: somewhere,
+            domain_registry: somewhere,
+            image_marketplace: somewhere,
+            timelock: somewhere,
+            governor: somewhere,
+        };
+        ClientConfig {
+            node_url: "https://a:8443".to_owned(),
+            node_key_sha256: None,
+            node_id: None,
+            chain_rpc_url: "http://b".to_owned(),
+            contracts,
+        }
     }
 
     #[test]
