@@ -47,7 +47,8 @@ pub(crate) async fn unanswered_challenge_costs_stake(chain: &Chain) -> Result<()
     chain.pass(rules.beaconDelay + 6).await?;
     post_round(chain, issued.round)?;
     chain.pass(rules.responseWindow + rules.beaconGrace + 6).await?;
-    let resolution = storage.resolveChallenge(issued.challengeId).from(chain.admin);
+    // Not by the administrator, for whom the beacon's tool has just sent a transaction.
+    let resolution = storage.resolveChallenge(issued.challengeId).from(chain.customer);
     let receipt = resolution.send().await?.get_receipt().await?;
     let slashed: StakingManager::Slashed = event(&receipt)?;
     ensure!(slashed.nodeId == NODE && !slashed.fromOwner.is_zero());
