@@ -81,8 +81,8 @@ test-unit: binaries ## Tests of the crates on this machine
 
 .PHONY: test-contracts
 test-contracts: setup ## Tests of the contracts, their storage, sizes and gas
-	cd contracts && npx forge fmt --check && node tools/sizes.mjs && node tools/abi.mjs --check && node tools/layout.mjs --check
-	cd contracts && status=0; npx forge test --junit > ../$(REPORTS)/contracts.xml || status=1; \
+	cd contracts && tools/forge fmt --check && node tools/sizes.mjs && node tools/abi.mjs --check && node tools/layout.mjs --check
+	cd contracts && status=0; tools/forge test --junit > ../$(REPORTS)/contracts.xml || status=1; \
 	node tools/gas.mjs --check || status=1; cd .. && tools/totals $(REPORTS)/contracts.xml; exit $$status
 
 .PHONY: test-qemu
@@ -100,7 +100,7 @@ nightly: contracts-nightly nightly-crash nightly-fuzz nightly-reproducible ## Ev
 
 .PHONY: contracts-nightly
 contracts-nightly: setup ## The contracts in depth: long invariants, proofs, slither, mutations, coverage
-	cd contracts && FOUNDRY_PROFILE=nightly npx forge test
+	cd contracts && FOUNDRY_PROFILE=nightly tools/forge test
 	cd contracts && tools/halmos && tools/slither && node tools/mutate.mjs && tools/coverage
 
 .PHONY: nightly-crash

@@ -4,21 +4,18 @@ pragma solidity 0.8.37;
 import {vm} from "../script/Vm.sol";
 import {IDomainRegistry} from "../src/interfaces/IDomainRegistry.sol";
 import {ISLAManager} from "../src/interfaces/ISLAManager.sol";
-import {IStorageRegistry} from "../src/interfaces/IStorageRegistry.sol";
 import {RoyaltySplit} from "../src/libraries/RoyaltySplit.sol";
-import {BeaconSigner} from "./base/BeaconSigner.sol";
 import {NetworkFixture} from "./base/NetworkFixture.sol";
-import {Tree} from "./base/Tree.sol";
 
 /// @dev What each step of the network's life costs, each as a transaction of its own, with the
-/// parameters of production. tools/gas.mjs compares it with snapshots/.
+/// parameters of production. tools/gas.mjs compares it with snapshots/. Storage and attestation
+/// have tests of their own.
 contract GasTest is NetworkFixture {
     function setUp() public override {
         super.setUp();
         _fund(OWNER);
         _fund(CUSTOMER);
         _fund(DELEGATOR);
-        _fund(CHALLENGER);
     }
 
     /// forge-config: default.isolate = true
@@ -124,42 +121,6 @@ contract GasTest is NetworkFixture {
         vm.prank(OPERATOR);
         jobs.failJob(jobIds[1], "the guest did not boot");
         vm.snapshotGasLastCall("JobManager.failJob");
-    }
-
-    /// @dev 16 positions in a tree of depth 11: 1 MiB.
-    /// forge-config: default.isolate = true
-    function test_gas_of_storage() public {
-        _activeNode(NODE, OWNER, OPERATOR);
-        _stake(NODE, OWNER, MINIMUM_STAKE);
-        _pass(staking.getParameters().minStakeDuration);
-        bytes[] memory leaves = Tree.leaves(2048, 512, 1);
-        IStorageRegistry.Offer memory offer = IStorageRegistry.Offer({
-            root: Tree.rootOf(leaves), encoding: 0, size: 1 << 20, replicas: 1, periods: 30
-        });
-        vm.prank(OPERATOR);
-        bytes32 commitmentId = storages.commit(NODE, keccak256("content"), offer);
-        vm.snapshotGasLastCall("StorageRegistry.commit");
-        _pass(2 * storages.getParameters().period);
-
-        vm.startPrank(CHALLENGER);
-        uint256 answered = storages.issueChallenge(commitmentId);
-        vm.snapshotGasLastCall("StorageRegistry.issueChallenge");
-        uint256 missed = storages.issueChallenge(commitmentId);
-        vm.stopPrank();
-        _pass(storages.getParameters().beaconDelay + BEACON_PERIOD_S);
-        uint64 round = storages.getChallenge(answered).round;
-        bytes memory signature = BeaconSigner.sign(round);
-        beacon.submit(round, signature);
-        vm.snapshotGasLastCall("DrandBeacon.submit");
-        bytes memory proof = Tree.answer(leaves, storages.leavesOf(answered));
-        storages.respond(answered, proof);
-        vm.snapshotGasLastCall("StorageRegistry.respond, 16 positions in 1 MiB");
-        _pass(storages.getParameters().responseWindow + 1);
-        storages.resolveChallenge(missed);
-        vm.snapshotGasLastCall("StorageRegistry.resolveChallenge, slashing");
-        vm.prank(CHALLENGER);
-        storages.withdraw();
-        vm.snapshotGasLastCall("StorageRegistry.withdraw");
     }
 
     /// forge-config: default.isolate = true

@@ -65,6 +65,9 @@ export function readArtifact(name, out = "out") {
   return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : undefined;
 }
 
+/** The program itself: npm's launchers end with 0 even when it fails. */
 function tool(name) {
-  return join(root, "node_modules", ".bin", name);
+  const packages = join(root, "node_modules", "@foundry-rs");
+  const folder = readdirSync(packages).find((entry) => entry.startsWith(`${name}-`));
+  return join(packages, folder, "bin", name);
 }

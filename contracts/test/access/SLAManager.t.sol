@@ -117,7 +117,7 @@ contract SLAManagerAccessTest is AccessMatrix {
             PARAMETER
         );
         _initializeRow(
-            "initialize(address,(address,address,address,address,address),(uint32,uint64,uint64,uint64,uint64,uint64,uint16,uint128,uint128))"
+            "initialize(address,(address,address,address,address),(uint32,uint64,uint64,uint64,uint64,uint64,uint16,uint128,uint128))"
         );
         _view("attachmentCount()");
         _view("attachmentOf(uint256,uint32)");

@@ -264,19 +264,16 @@ contract NetworkHandler {
         if (!all.registry.isNodeActive(node)) return;
         bytes32 commitmentId = all.storages.commitmentIdOf(node, content);
         if (block.timestamp < all.storages.getCommitment(commitmentId).endsAt) return;
+        // Before the prank, which hashing would use up.
+        IStorageRegistry.Offer memory offer = IStorageRegistry.Offer({
+            root: Tree.rootOf(_leaves()),
+            encoding: 0,
+            size: Tree.sizeOf(_leaves()),
+            replicas: 2,
+            periods: 30
+        });
         vm.prank(operator(seed % NODES));
-        all.storages
-            .commit(
-                node,
-                content,
-                IStorageRegistry.Offer({
-                    root: Tree.rootOf(_leaves()),
-                    encoding: 0,
-                    size: Tree.sizeOf(_leaves()),
-                    replicas: 2,
-                    periods: 30
-                })
-            );
+        all.storages.commit(node, content, offer);
     }
 
     function challenge(uint256 seed) external {

@@ -213,7 +213,7 @@ contract StorageHandler {
 
     function _anOpenOne(uint256 seed) private view returns (uint256 challengeId, bool found) {
         for (uint256 i = 0; i < NODES && !found; ++i) {
-            uint256[] memory open = STORE.getOpenChallengesOf(nodeId(seed + i), 0, 256);
+            uint256[] memory open = STORE.getOpenChallengesOf(nodeId(seed % NODES + i), 0, 256);
             found = open.length != 0;
             if (found) challengeId = open[(seed >> 8) % open.length];
         }
