@@ -126,9 +126,10 @@ lint: setup ## Formatting, clippy, and the contracts' linter
 .PHONY: clean
 clean: ## Remove what was built in the checkout
 	-$(HOST_BIN)/aleph devnet down 2>/dev/null
-	rm -rf build contracts/out contracts/cache contracts/broadcast
+	rm -rf build target contracts/{out,cache}* contracts/broadcast fuzz/{target,corpus,artifacts}
 
 .PHONY: clean-all
 clean-all: clean ## Remove the caches and the npm packages, too
-	cd $(ALEPH_CACHE) 2>/dev/null && rm -rf target* kernel-* guest-kernel-* rootfs-* .kernel-* .rootfs-* || true
+	cd $(ALEPH_CACHE) 2>/dev/null && rm -rf target* kernel-* guest-kernel-* rootfs-* contracts-* .kernel-* .rootfs-* || true
+	rmdir $(ALEPH_CACHE) 2>/dev/null || true
 	rm -rf contracts/node_modules

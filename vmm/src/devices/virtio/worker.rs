@@ -8,7 +8,7 @@
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -46,7 +46,7 @@ impl Stop {
 /// A device's thread. Dropping it ends it, after the request it is at.
 pub(crate) struct Worker {
     stop: Arc<Stop>,
-    work: Option<Sender<Work>>,
+    work: Option<SyncSender<Work>>,
     idle: Receiver<()>,
     busy: bool,
     thread: Option<JoinHandle<()>>,
@@ -61,8 +61,9 @@ impl Worker {
     /// Starts a confined thread of the given name.
     pub(crate) fn new(name: &str, confinement: &Confinement) -> Result<Worker, Error> {
         let stop = Arc::new(Stop { asked: AtomicBool::new(false), event: event::new()? });
-        let (work, todo) = channel::<Work>();
-        let (done, idle) = channel();
+        // One service at a time, and one word that it has ended.
+        let (work, todo) = sync_channel::<Work>(1);
+        let (done, idle) = sync_channel(1);
         let (thread_stop, confinement) = (stop.clone(), confinement.clone());
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
