@@ -22,7 +22,8 @@ contract NodeRegistryInvariants {
     function setUp() public {
         vm.warp(1_800_000_000);
         vm.roll(1000);
-        INodeRegistry.Parameters memory parameters = INodeRegistry.Parameters(2, 1 hours, 1 hours, 0);
+        INodeRegistry.Parameters memory parameters =
+            INodeRegistry.Parameters(2, 1 hours, 1 hours, 0);
         bytes memory initialization =
             abi.encodeCall(NodeRegistry.initialize, (address(this), parameters));
         address implementation = address(new NodeRegistry());
