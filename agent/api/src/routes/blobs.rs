@@ -1,4 +1,4 @@
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use aleph_types::{Cid, pace::Pace};
 use axum::{
@@ -10,7 +10,10 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
-use tokio::time::{Instant, timeout};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout},
+};
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::{Shared, parse};
@@ -22,6 +25,7 @@ pub(super) async fn upload<N: Node>(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
+    let body = Incoming(Some(body.into_data_stream()));
     let Ok(_place) = shared.uploads.try_acquire() else { return shared.shed("uploads") };
     match store(&shared, &headers, body).await {
         Ok(response) => response,
@@ -32,7 +36,7 @@ pub(super) async fn upload<N: Node>(
 async fn store<N: Node>(
     shared: &Shared<N>,
     headers: &HeaderMap,
-    body: Body,
+    body: Incoming,
 ) -> Result<Response, Refusal> {
     let expected = match headers.get(CID_HEADER) {
         Some(value) => Some(parse::<Cid>(&String::from_utf8_lossy(value.as_bytes()))?),
@@ -48,18 +52,35 @@ async fn store<N: Node>(
     }
     let Limits { upload_bytes_per_s_min, stall_timeout, .. } = shared.limits;
     let pace = Pace::new(upload_bytes_per_s_min, stall_timeout);
-    let pieces = unless_slow(body.into_data_stream(), pace);
+    let pieces = unless_slow(body, pace);
     let info = shared.node.put_blob(expected, Box::pin(StreamReader::new(pieces))).await?;
     shared.metrics.api_upload_bytes.inc_by(info.size_bytes);
     Ok(Json(info).into_response())
 }
 
-/// The pieces of a body, until it falls too far behind.
-fn unless_slow(body: BodyDataStream, pace: Pace) -> impl Stream<Item = io::Result<Bytes>> + Send {
+/// A body on its way in. What nobody has read of it when it is dropped is still taken for a while,
+/// and thrown away: a connection that is closed on a client that sends takes the refusal along
+/// which the client has not read yet.
+struct Incoming(Option<BodyDataStream>);
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if let (Some(mut body), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            // Ends with its connection, at the latest.
+            runtime.spawn(timeout(LINGER_TIMEOUT, async move {
+                while let Some(Ok(_)) = body.next().await {}
+            }));
+        }
+    }
+}
+
+/// The pieces of a body, until it ends or falls too far behind.
+fn unless_slow(body: Incoming, pace: Pace) -> impl Stream<Item = io::Result<Bytes>> + Send {
     stream::unfold(Some((body, pace)), move |state| async move {
         let (mut body, mut pace) = state?;
         let asked = Instant::now();
-        match timeout(pace.patience(), body.next()).await {
+        let pieces = body.0.as_mut()?;
+        match timeout(pace.patience(), pieces.next()).await {
             Ok(Some(Ok(piece))) => {
                 pace.note(asked.elapsed(), piece.len());
                 Some((Ok(piece), Some((body, pace))))
@@ -100,3 +121,5 @@ pub(super) async fn download<N: Node>(
 const CID_HEADER: &str = "x-aleph-cid";
 /// Large enough that a gigabyte is not read in a million turns.
 const PIECE_BYTES: usize = 256 * 1024;
+/// How long a client that was refused has to read why.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(5);

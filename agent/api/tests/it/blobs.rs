@@ -1,6 +1,12 @@
+use std::time::Duration;
+
 use aleph_api::Limits;
 use aleph_types::{Cid, api::BlobInfo};
 use futures_util::stream;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::sleep,
+};
 
 use crate::client::{Harness, problem};
 
@@ -58,5 +64,27 @@ async fn an_announced_giant_is_refused_unread() {
     let response = api.post("/v1/blobs").body("eleven byte").send().await.unwrap();
     let refused = problem(response, 413).await;
     assert!(refused.detail.contains("10 bytes"), "{refused:?}");
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_refusal_reaches_whoever_is_still_sending_and_leaves_the_connection() {
+    let limits = Limits { blob_size_bytes_max: 10, ..Limits::default() };
+    let api = Harness::with(limits).await;
+    let mut sender = api.connect().await;
+    let head = "POST /v1/blobs HTTP/1.1\r\nhost: aleph-node\r\ncontent-length: 1000000\r\n\r\n";
+    sender.write_all(head.as_bytes()).await.unwrap();
+    for _ in 0..10 {
+        // The refusal is there before the first piece; the connection has to be, too.
+        sleep(Duration::from_millis(50)).await;
+        sender.write_all(&[0; 100_000]).await.unwrap();
+        sender.flush().await.unwrap();
+    }
+    let next = "GET /livez HTTP/1.1\r\nhost: aleph-node\r\nconnection: close\r\n\r\n";
+    sender.write_all(next.as_bytes()).await.unwrap();
+    let mut answers = String::new();
+    sender.read_to_string(&mut answers).await.unwrap();
+    assert!(answers.starts_with("HTTP/1.1 413") && answers.contains("10 bytes"), "{answers}");
+    assert!(answers.contains("HTTP/1.1 200"), "{answers}");
     api.stop().await;
 }
