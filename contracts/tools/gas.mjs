@@ -15,6 +15,16 @@ const TOLERANCE = 0.05;
 const BEGIN = "<!-- gas: begin (tools/gas.mjs writes this) -->";
 const END = "<!-- gas: end -->";
 
+// What comparable operations of others cost, by what they publish. FVM's gas is another unit than the EVM's.
+const BESIDE = [
+  ["DrandBeacon.submit", "163 737: verifying a round of evmnet, storing nothing (randa-mu/bls-solidity@11af179a, `snapshots/BLS.json`)"],
+  ["StorageRegistry.respond, 20 leaves of 1 TiB", "about 120 M of FVM's: PDPVerifier.provePossession, 64 GiB (FilOzone/pdp@20d18ce5, `docs/gas-benchmarks`)"],
+  ["StorageRegistry.commit", "44 M of FVM's: PDPVerifier.addPieces, 64 GiB (the same)"],
+  ["JobManager.createJob", "14.5 M of FVM's: FilecoinPay.createRail (FilOzone/filecoin-pay@2f0dd1c9, `docs/payments-gas-benchmarks.md`)"],
+  ["PaymentManager.settleJob", "18.4 M of FVM's: FilecoinPay.settleRail (the same)"],
+  ["PaymentManager.settleJob, with a swap", "123 144: Uniswap v4's simple swap alone (Uniswap/v4-core@23a477ae, `snapshots/PoolManagerTest.json`)"],
+];
+
 const check = process.argv.includes("--check");
 const recordedDir = join(root, "snapshots");
 const measuredDir = join(root, "out", "gas");
@@ -79,11 +89,18 @@ function table(rows) {
   const byContract = new Map();
   for (const [name, gas] of rows) {
     const [contract, ...operation] = name.split(".");
-    const text = `${operation.join(".")} ${gas.toLocaleString("en-US").replaceAll(",", " ")}`;
+    const text = `${operation.join(".")} ${thousands(gas)}`;
     byContract.set(contract, [...(byContract.get(contract) ?? []), text]);
   }
   const lines = [...byContract].map(([contract, texts]) => `| ${contract} | ${texts.join(" · ")} |`);
-  return ["| contract | gas of each operation |", "|---|---|", ...lines, ""].join("\n");
+  const gasOf = new Map(rows);
+  const beside = BESIDE.filter(([name]) => gasOf.has(name)).map(([name, there]) => `| ${name} | ${thousands(gasOf.get(name))} | ${there} |`);
+  const head = ["| contract | gas of each operation |", "|---|---|"];
+  return [...head, ...lines, "", "| beside others | here | there, as published |", "|---|---|---|", ...beside, ""].join("\n");
+}
+
+function thousands(gas) {
+  return gas.toLocaleString("en-US").replaceAll(",", " ");
 }
 
 function percent(gas, was) {

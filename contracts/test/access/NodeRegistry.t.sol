@@ -1,25 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {P256} from "@openzeppelin/contracts/utils/cryptography/P256.sol";
+
 import {vm} from "../../script/Vm.sol";
 import {INodeRegistry} from "../../src/interfaces/INodeRegistry.sol";
-import {TpmQuote} from "../../src/libraries/TpmQuote.sol";
 import {AccessMatrix} from "./AccessMatrix.sol";
 
-/// @dev NODE is registered and enrolled, OTHER_NODE active.
+/// @dev NODE is registered and enrolled, and has a challenge to answer; OTHER_NODE is active.
 contract NodeRegistryAccessTest is AccessMatrix {
     bytes32 private constant RELEASE = keccak256("release");
+    /// @dev The private key of the node's TPM.
+    uint256 private constant SECRET = 0xA1EF;
+    bytes32 private challenge;
 
     function setUp() public override {
         super.setUp();
         _activeNode(OTHER_NODE, OTHER_OWNER, OTHER_OPERATOR);
-        _register(NODE, OWNER, OPERATOR);
+        (uint256 x, uint256 y) = vm.publicKeyP256(SECRET);
+        INodeRegistry.AttestationKey memory key =
+            INodeRegistry.AttestationKey(bytes32(x), bytes32(y));
         for (uint256 i = 0; i < registry.getParameters().verifierQuorum; ++i) {
             vm.prank(_verifier(i));
-            registry.enrolKey(NODE, OPERATOR, _key());
+            registry.enrolKey(NODE, OPERATOR, key);
         }
+        vm.prank(OPERATOR);
+        registry.registerNode(NODE, OWNER, INodeRegistry.NodeType.Compute, key, "", "");
         vm.prank(address(timelock));
         registry.approveRelease(RELEASE, 1);
+        vm.prank(OPERATOR);
+        challenge = registry.requestChallenge(NODE);
+    }
+
+    /// @dev A quote as a TPM writes it, and its signature.
+    function _answer() private view returns (bytes memory) {
+        bytes32 extraData = sha256(
+            abi.encodePacked(
+                "aleph/attest/chain/v1", block.chainid, address(registry), NODE, challenge
+            )
+        );
+        bytes memory quote = abi.encodePacked(
+            bytes10(0xff54434780180022000b), keccak256("signer"), uint16(32), extraData
+        );
+        quote = abi.encodePacked(quote, uint64(123_456), uint32(1), uint32(3), uint8(1));
+        quote = abi.encodePacked(
+            quote, uint64(1), bytes10(0x00000001000b03101a00), uint16(32), RELEASE
+        );
+        (bytes32 r, bytes32 s) = vm.signP256(SECRET, sha256(quote));
+        if (uint256(s) > P256.N / 2) s = bytes32(P256.N - uint256(s));
+        return abi.encode(NODE, quote, r, s);
     }
 
     function test_node_registry() public {
@@ -64,13 +93,7 @@ contract NodeRegistryAccessTest is AccessMatrix {
             abi.encode(registry.getParameters()),
             PARAMETER
         );
-        // Anyone may send a quote; this one is no quote, whoever sends it.
-        _row(
-            "attest(bytes32,bytes,bytes32,bytes32)",
-            abi.encode(NODE, "", bytes32(0), bytes32(0)),
-            NO_ONE,
-            TpmQuote.WrongQuoteSize.selector
-        );
+        _row("attest(bytes32,bytes,bytes32,bytes32)", _answer());
         _views();
         _governedRows();
         _check(address(registry), "NodeRegistry");

@@ -3,15 +3,18 @@ pragma solidity 0.8.37;
 
 import {vm} from "../../script/Vm.sol";
 import {IStorageRegistry} from "../../src/interfaces/IStorageRegistry.sol";
+import {BeaconSigner} from "../base/BeaconSigner.sol";
+import {Tree} from "../base/Tree.sol";
 import {AccessMatrix} from "./AccessMatrix.sol";
 
-/// @dev NODE is active, with a commitment in force and one that ended; OTHER_OWNER has challenged
-/// the former twice: one round never came, OTHER_OWNER has that bond back, the other one is late.
+/// @dev NODE is active, with a commitment in force and one that ended. OTHER_OWNER has challenged the
+/// former: two rounds never came, and one of those bonds is back; a third round is there to answer.
 contract StorageRegistryAccessTest is AccessMatrix {
     bytes32 private constant CONTENT = keccak256("content");
     bytes32 private commitmentId;
     bytes32 private endedId;
     uint256 private challengeId;
+    uint256 private answerable;
 
     function setUp() public override {
         super.setUp();
@@ -29,12 +32,26 @@ contract StorageRegistryAccessTest is AccessMatrix {
         IStorageRegistry.Parameters memory parameters = storages.getParameters();
         _pass(parameters.beaconDelay + parameters.beaconGrace + 1);
         storages.resolveChallenge(first);
+
+        vm.prank(OTHER_OWNER);
+        answerable = storages.issueChallenge(commitmentId);
+        _pass(parameters.beaconDelay + BEACON_PERIOD_S);
+        uint64 round = storages.getChallenge(answerable).round;
+        beacon.submit(round, BeaconSigner.sign(round));
     }
 
     function _offer(uint16 periods) private pure returns (IStorageRegistry.Offer memory) {
         return IStorageRegistry.Offer({
-            root: keccak256("root"), encoding: 0, size: 4096, replicas: 1, periods: periods
+            root: Tree.rootOf(_leaves()),
+            encoding: 0,
+            size: Tree.sizeOf(_leaves()),
+            replicas: 1,
+            periods: periods
         });
+    }
+
+    function _leaves() private pure returns (bytes[] memory) {
+        return Tree.leaves(5, 100, 1);
     }
 
     function test_storage_registry() public {
@@ -54,12 +71,9 @@ contract StorageRegistryAccessTest is AccessMatrix {
         _row("remove(bytes32)", abi.encode(commitmentId), OPERATORS | OWNERS, notOfNode);
         _row("close(bytes32)", abi.encode(endedId));
         _row("issueChallenge(bytes32)", abi.encode(commitmentId));
-        // Anyone may answer; this round was never posted, whoever answers.
         _row(
             "respond(uint256,bytes)",
-            abi.encode(challengeId, ""),
-            NO_ONE,
-            IStorageRegistry.RoundNotPosted.selector
+            abi.encode(answerable, Tree.answer(_leaves(), storages.leavesOf(answerable)))
         );
         _row("resolveChallenge(uint256)", abi.encode(challengeId));
         _row(

@@ -12,8 +12,8 @@ import {Roles} from "../../src/libraries/Roles.sol";
 import {Settlement} from "../../src/libraries/Settlement.sol";
 import {Fixture} from "./Fixture.sol";
 
-/// @dev Takes delegators' shares for the nodes that it is told to.
-/// Replaced by the real contract after merging.
+/// @dev Takes delegators' shares for the nodes that it is told to, or refuses; {FlowTest} pays the
+/// real ones.
 contract Delegations is IDelegationRewards {
     IERC20 private immutable ALEPH;
     mapping(bytes32 nodeId => bool) private delegated;
