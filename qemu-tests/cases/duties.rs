@@ -107,9 +107,15 @@ async fn the_dead_are_not_taken_for_living(walk: &Walkthrough, job: &str) -> Res
 }
 
 async fn the_chain_may_restart_and_reorganise(walk: &mut Walkthrough, job: &str) -> Result<()> {
+    const DEPTH: u32 = 5;
     walk.network.chain.restart(Duration::from_secs(5))?;
+    let restarted_at = walk.network.chain.head().await?;
     walk.see_heartbeats(job).await?;
-    walk.network.chain.reorganise(5).await?;
+    // anvil keeps no states of before its start, and a branch begins with one.
+    while walk.network.chain.head().await? <= restarted_at + u64::from(DEPTH) {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    walk.network.chain.reorganise(DEPTH).await?;
     walk.see_heartbeats(job).await
 }
 

@@ -129,6 +129,12 @@ impl Chain {
         self.wait_for_answer()
     }
 
+    /// The number of its newest block.
+    pub async fn head(&self) -> Result<u64> {
+        let provider = ProviderBuilder::new().connect_http(self.url().parse()?);
+        provider.get_block_number().await.context("the chain does not tell its head")
+    }
+
     /// Replaces the newest blocks by others without their transactions.
     pub async fn reorganise(&self, depth: u32) -> Result<()> {
         self.rpc("anvil_reorg", json!([depth, []])).await.map(drop)
