@@ -58,15 +58,12 @@ contract UpgradeByStrangerAttack is NetworkFixture {
     function test_nobody_upgrades_the_governor_without_a_vote() public {
         address thief = address(new Thief());
         vm.prank(STRANGER);
-        vm.expectRevert(
-            abi.encodeWithSelector(IGovernor.GovernorOnlyExecutor.selector, STRANGER)
-        );
+        vm.expectRevert(abi.encodeWithSelector(IGovernor.GovernorOnlyExecutor.selector, STRANGER));
         governor.upgradeToAndCall(thief, "");
 
         vm.prank(address(timelock));
-        (bool succeeded,) = address(governor).call(
-            abi.encodeCall(UUPSUpgradeable.upgradeToAndCall, (thief, ""))
-        );
+        (bool succeeded,) =
+            address(governor).call(abi.encodeCall(UUPSUpgradeable.upgradeToAndCall, (thief, "")));
         vm.assertFalse(succeeded);
     }
 
@@ -89,9 +86,7 @@ contract UpgradeByStrangerAttack is NetworkFixture {
         for (uint256 i = 0; i < proxies.length; ++i) {
             vm.prank(address(timelock));
             vm.expectRevert(
-                abi.encodeWithSelector(
-                    ERC1967Utils.ERC1967InvalidImplementation.selector, deadEnd
-                )
+                abi.encodeWithSelector(ERC1967Utils.ERC1967InvalidImplementation.selector, deadEnd)
             );
             UUPSUpgradeable(proxies[i]).upgradeToAndCall(deadEnd, "");
         }
